@@ -46,7 +46,7 @@ _HOME = {
     "MediaError": "errors",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604 - the keys are strings
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -1,8 +1,8 @@
 """Traits with exact types, and the frozen description that everything else is derived from.
 
 A request declares each option once, as one of the traits below. :func:`fields_of` turns the
-declarations into :class:`Field` objects, in the order of declaration; the form's controls, the log's
-columns, the flags of the command line and the simulator's checks are made from those.
+declarations into :class:`Field` objects, in the order of declaration; the form's controls, the
+log's columns, the flags of the command line and the simulator's checks are made from those.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Option(TraitType[V, V], Generic[V]):
         default: V,
         *,
         label: str,
-        help: str,
+        help: str,  # noqa: A002 - the name that traitlets uses
         path: str,
         unit: str = "",
         required: bool = True,
@@ -109,6 +109,7 @@ class Option(TraitType[V, V], Generic[V]):
         raise NotImplementedError
 
     def validate(self, obj: Any, value: Any) -> V:
+        """Check a value for traitlets; a refusal is a RequestError with one problem."""
         try:
             return self.check(value)
         except ValueError as error:
@@ -139,6 +140,7 @@ class Text(Option[str]):
     kind = "text"
 
     def check(self, value: Any) -> str:
+        """Return the text with plain newlines, or raise ValueError."""
         if type(value) is not str:
             raise ValueError("must be text (a str)")
         text = value.replace("\r\n", "\n").replace("\r", "\n")
@@ -157,6 +159,7 @@ class ImageUrl(Option["str | None"]):
     kind = "url"
 
     def check(self, value: Any) -> str | None:
+        """Return the address or None, or raise ValueError."""
         if value is None:
             return None
         if type(value) is str and _URI.fullmatch(value) and _has_host(value):
@@ -177,6 +180,7 @@ class Choice(Option[V]):
         self.choices = tuple(choices)
 
     def check(self, value: Any) -> V:
+        """Return the choice that equals the value in type and value, or raise ValueError."""
         for choice in self.choices:
             if type(value) is type(choice) and value == choice:
                 return choice
@@ -189,6 +193,7 @@ class Flag(Option[bool]):
     kind = "flag"
 
     def check(self, value: Any) -> bool:
+        """Return the value if it is a bool, or raise ValueError."""
         if type(value) is not bool:
             raise ValueError("must be True or False")
         return value

@@ -1,0 +1,114 @@
+"""Rows of the log: how they are written, compared and read within a transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, literal, select, update
+
+from . import schema
+from .states import State
+
+Row = dict[str, Any]
+T = schema.submissions
+
+
+def insert_row(connection: Connection, values: Mapping[str, Any]) -> Row:
+    """Add a row under the next revision."""
+    data = {**_stored(values), "revision": _next_revision(connection)}
+    result = connection.execute(insert(T).values(data).returning(*T.c))
+    return _row(result.mappings().one())
+
+
+def change_rows(
+    connection: Connection,
+    where: ColumnElement[bool],
+    sources: Collection[State],
+    values: Mapping[str, Any],
+) -> list[Row]:
+    """Compare and set: write only rows that are still in one of the states.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        In a writing transaction.
+    where : sqlalchemy expression
+        Which rows.
+    sources : collection of State
+        The states that a row must be in to be changed.
+    values : mapping
+        The columns to write.
+
+    Returns
+    -------
+    list of dict
+        The rows that changed, as they are now.
+    """
+    still = where & T.c.state.in_(list(sources))
+    data = {**_stored(values), "revision": _next_revision(connection)}
+    result = connection.execute(update(T).where(still).values(data).returning(*T.c))
+    return [_row(found) for found in result.mappings()]
+
+
+def select_rows(connection: Connection, where: ColumnElement[bool]) -> list[Row]:
+    """Read rows, oldest first."""
+    found = connection.execute(select(T).where(where).order_by(T.c.seq)).mappings()
+    return [_row(row) for row in found]
+
+
+def select_row(connection: Connection, where: ColumnElement[bool]) -> Row | None:
+    """Read the oldest of some rows, or None."""
+    query = select(T).where(where).order_by(T.c.seq).limit(1)
+    found = connection.execute(query).mappings().one_or_none()
+    return None if found is None else _row(found)
+
+
+def intent_key(experiment: str, base_url: str, fingerprint: str, take: int | str) -> str:
+    """Return 32 hexadecimal digits that name an intent: the same call gives the same row."""
+    text = json.dumps([experiment, base_url, fingerprint, str(take)])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def new_id() -> str:
+    """Return 20 hexadecimal digits: milliseconds since 1970, then chance; ids sort by age."""
+    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)[1:]}"
+
+
+def now_us() -> int:
+    """Return the time in microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+def _next_revision(connection: Connection) -> Any:
+    highest = func.coalesce(func.max(T.c.revision), literal(0))
+    return connection.scalar(select(highest + 1))
+
+
+def _stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Make values fit for every database: JSON as text, and text that is valid Unicode."""
+    data = dict(values)
+    for name, value in data.items():
+        if name in schema.JSON_COLUMNS:
+            data[name] = None if value is None else json.dumps(value)
+        elif isinstance(value, State):
+            data[name] = value.value
+        elif isinstance(value, str):
+            data[name] = value.replace("\0", "").encode("utf-8", "replace").decode()
+    return data
+
+
+def _row(found: RowMapping) -> Row:
+    row: Row = {column.name: found[column] for column in T.c}
+    for name in schema.JSON_COLUMNS:
+        row[name] = json.loads(row[name]) if row[name] else ([] if name != "variables" else {})
+    row["elapsed"] = _seconds(row["sent_at"], row["finished_at"])
+    return row
+
+
+def _seconds(start: int | None, end: int | None) -> float | None:
+    return None if start is None or end is None else (end - start) / 1e6
