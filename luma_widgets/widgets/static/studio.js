@@ -1,0 +1,23 @@
+// The first line of the studio.
+
+export default {
+  render({ model, el }) {
+    const badge = h("span", { class: "lw-badge" });
+    const banner = h("p", { class: "lw-banner" });
+    const notice = h("p", { class: "lw-notice lw-tone-warn", role: "status" });
+    el.classList.add("lw", "lw-head");
+    el.append(h("div", { class: "lw-title" }, h("h2", {}, "Luma Ray 2 studio"), badge), banner, notice);
+    const show = () => {
+      const simulated = model.get("simulated");
+      badge.classList.toggle("lw-simulated", simulated);
+      say(badge, simulated ? "Simulator" : "Paid service");
+      say(banner, model.get("banner"));
+      say(notice, model.get("notice"));
+    };
+    const undo = [
+      follow(model, ["banner", "simulated", "notice"], show),
+      hear(model, { message: ({ text }) => say(notice, text) }),
+    ];
+    return () => undo.forEach((step) => step());
+  },
+};
