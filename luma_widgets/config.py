@@ -41,7 +41,11 @@ class ApiKey:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        self._value = _checked_key(value)
+        problem = _key_problem(value)
+        if problem:
+            del value  # tracebacks can show the variables of each frame
+            raise ConfigurationError(problem)
+        self._value = value.strip(" ")
 
     def reveal(self) -> str:
         """Return the key itself. Only the transport calls this, at the moment of sending."""
@@ -107,13 +111,11 @@ class Settings:
         ConfigurationError
             If a key or an address is malformed.
         """
-        env = os.environ if environ is None else environ
-        key = None if on_binder(env) else (api_key or env.get(KEY_VARIABLE) or None)
-        return cls(
-            api_key=ApiKey(key) if isinstance(key, str) else key,
-            base_url=check_base_url(base_url or env.get(URL_VARIABLE) or SERVICE_URL),
-            log=log or env.get(LOG_VARIABLE) or DEFAULT_LOG,
-        )
+        found = _find(os.environ if environ is None else environ, api_key, base_url, log)
+        if isinstance(found, str):
+            del api_key, environ  # tracebacks can show the variables of each frame
+            raise ConfigurationError(found)
+        return found
 
 
 def on_binder(environ: Mapping[str, str] | None = None) -> bool:
@@ -134,7 +136,8 @@ def check_base_url(url: str) -> str:
         host, port = parts.hostname or "", parts.port
     except (ValueError, TypeError, AttributeError):
         host, parts, port = "", urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host or any(c.isspace() for c in url):
+    plain = isinstance(url, str) and url.isprintable() and " " not in url
+    if parts.scheme not in ("http", "https") or not host or not plain:
         raise ConfigurationError("The base URL must look like https://api.pixwith.ai.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigurationError("The base URL must not hold a user name, a query or a fragment.")
@@ -159,15 +162,30 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _checked_key(value: Any) -> str:
+def _find(
+    env: Mapping[str, str], api_key: str | ApiKey | None, base_url: str | None, log: str | None
+) -> Settings | str:
+    """Return the settings, or in words what is wrong with them."""
+    key = None if on_binder(env) else (api_key or env.get(KEY_VARIABLE) or None)
+    try:
+        return Settings(
+            api_key=ApiKey(key) if isinstance(key, str) else key,
+            base_url=check_base_url(base_url or env.get(URL_VARIABLE) or SERVICE_URL),
+            log=log or env.get(LOG_VARIABLE) or DEFAULT_LOG,
+        )
+    except ConfigurationError as error:
+        return str(error)
+
+
+def _key_problem(value: Any) -> str | None:
     if type(value) is not str or not value.strip():
-        raise ConfigurationError(
+        return (
             f"The API key is empty. Pass api_key= or set the environment variable {KEY_VARIABLE}."
         )
     key = value.strip(" ")
     if len(key) > _MAX_KEY or not all("!" <= character <= "~" for character in key):
-        raise ConfigurationError(
+        return (
             "The API key holds characters that no key has (a line break, a space or a non-Latin "
             "letter). Copy it again; it is not shown here."
         )
-    return key
+    return None

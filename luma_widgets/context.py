@@ -11,7 +11,7 @@ from typing import Any
 
 from .client import PixwithClient
 from .errors import ApiError, LogError
-from .log import ExperimentLog, Row, State
+from .log import RUNNING, ExperimentLog, Row, State
 from .log.spill import Spill
 from .polling import Poller
 
@@ -32,6 +32,11 @@ class Context:
         Called with a row after it has changed, on a background thread.
     on_notice : callable
         Called with a sentence about trouble that no row shows; ``""`` when it is over.
+
+    Attributes
+    ----------
+    follow : callable
+        Set by the watcher; called with a running row that could be written only later.
     """
 
     client: PixwithClient
@@ -39,6 +44,7 @@ class Context:
     folder: Path
     on_change: Callable[[Row], object]
     on_notice: Callable[[str], object]
+    follow: Callable[[Row], object] = field(init=False, default=lambda _: None)
     spill: Spill = field(init=False)
     poller: Poller = field(init=False)
 
@@ -63,6 +69,8 @@ class Context:
             return None
         if row is not None:
             self.on_change(row)
+        elif "task_id" in values:
+            self._homeless(row_id, values)
         return row
 
     def report(self, error: BaseException) -> None:
@@ -103,9 +111,21 @@ class Context:
         except LogError:
             return _RETRY_SECONDS
         self.notice("")
-        if row is not None:
-            self.on_change(row)
+        if row is None:
+            return None
+        self.on_change(row)
+        if row["state"] in RUNNING:
+            self.follow(row)
         return None
+
+    def _homeless(self, row_id: str, values: dict[str, Any]) -> None:
+        """Keep a task id whose row was given up before the answer came."""
+        place = self.spill.keep({"id": row_id, **values})
+        kept = f"it is kept in {place}" if place else "write it down"
+        self.notice(
+            f"The service accepted submission {row_id} after it was given up, as task "
+            f"{values['task_id']}; {kept}."
+        )
 
 
 def words(error: BaseException) -> dict[str, Any]:

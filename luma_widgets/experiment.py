@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from traitlets import HasTraits, Int, Unicode
+from traitlets import Int, Unicode
 
+from . import images
 from .client import PixwithClient
 from .config import ApiKey, Settings
 from .context import Context
-from .errors import ConfigurationError, ConfirmationNeededError, LumaError
-from .log import OPEN, RUNNING, ExperimentLog, Row, State
-from .preflight import Preflight
+from .errors import ConfigurationError, ConfirmationNeededError, LogError
+from .log import RUNNING, ExperimentLog, Row, State
+from .overview import ASK_FIRST, Overview
 from .request import Ray2Request
 from .sender import Sender
-from .service import SIMULATOR_NAME, banner, connect
+from .service import connect
 from .submission import Submission
 from .watcher import Watcher
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from PIL.Image import Image
 
+LOG = logging.getLogger("luma_widgets.experiment")
 FOLDER = "luma-files"
-_ASK_FIRST = frozenset({*OPEN, State.UNKNOWN})
 
 
-class Experiment(HasTraits):
+class Experiment(Overview):
     """Submits requests, follows them to their files, and keeps every one in a durable log.
 
     With a key (``api_key=`` or ``PIXWITH_API_KEY``) it uses the service, otherwise the simulator
@@ -72,7 +75,6 @@ class Experiment(HasTraits):
     ...     print(video.wait().files)
     """
 
-    name = Unicode(read_only=True)
     revision = Int(0, help="Grows with every change of a row.")
     notice = Unicode("", help="The last trouble that no row shows, in words.")
 
@@ -86,16 +88,17 @@ class Experiment(HasTraits):
         measure: bool = True,
     ) -> None:
         super().__init__()
-        if type(name) is not str or not name.strip():
-            raise ConfigurationError(f"An experiment needs a name, not {name!r}.")
-        self.set_trait("name", name)
+        self.set_trait("name", _checked_name(name))
         settings = Settings.load(api_key=api_key, log=None)
         self.log = log if isinstance(log, ExperimentLog) else ExperimentLog(log or settings.log)
         self._owns_log = self.log is not log
-        self.client = client or connect(settings, self.log.path)
+        self.client = client or self._connect(settings)
+        self._owns_client = client is None
         base = self.log.path.parent if self.log.path else Path.cwd()
         self.folder = base / FOLDER
         self._changed = threading.Condition()
+        self._telling = threading.RLock()
+        self._closed = False
         self._context = Context(self.client, self.log, self.folder, self._on_change, self._note)
         self._watcher = Watcher(self._context)
         self._sender = Sender(self._context, self._watcher.watch, measure=measure)
@@ -135,27 +138,50 @@ class Experiment(HasTraits):
         LogError
             If the row cannot be written; nothing is sent then.
         """
+        if self._closed:
+            raise LogError("This experiment is closed. Open it again to submit; nothing was sent.")
         row, fresh = self.log.prepare(
             request,
             experiment=self.name,
             base_url=self.client.name,
             take=take,
-            unless_open=() if confirmed else _ASK_FIRST,
+            unless_open=() if confirmed else ASK_FIRST,
         )
         if fresh:
             self._on_change(row)
             self._sender.start(row["id"])
-        elif not confirmed and row["take"] != str(take):
+        elif not confirmed and (row["experiment"], row["take"]) != (self.name, str(take)):
             raise ConfirmationNeededError(
                 f"The same request is {row['state']} already (submission {row['id']}). "
                 "To pay for another video, pass confirmed=True."
             )
         return Submission(self, row["id"])
 
-    def open_with(self, request: Ray2Request) -> list[Row]:
-        """List the rows of the same request that are open, or whose outcome is unknown."""
-        rows = self.log.rows(states=_ASK_FIRST, fingerprint=request.fingerprint)
-        return [self._shown(row) for row in rows if row["base_url"] == self.client.name]
+    def upload(self, source: str | Path | bytes | Image) -> str:
+        """Upload an image and return its address; the same bytes are uploaded only once.
+
+        The address is part of a request, so uploading again would make a new, paid intent of the
+        same cell.
+
+        Parameters
+        ----------
+        source : str, Path, bytes or PIL.Image.Image
+            A JPEG or PNG image, 10 MB at most.
+
+        Raises
+        ------
+        MediaError
+            If it is no such image.
+        ApiError
+            If the service does not take it.
+        """
+        picture = images.load(source)
+        digest = hashlib.sha256(picture.data).hexdigest()
+        known = self.log.uploaded(self.client.name, digest)
+        if known is None:
+            known = self.client.upload_image(picture.data)
+            self.log.remember_upload(self.client.name, digest, known)
+        return known
 
     def cancel(self, row_id: str) -> bool:
         """Take back a submission that has not been sent; False when it has."""
@@ -171,66 +197,6 @@ class Experiment(HasTraits):
             self._on_change(row)
         return row is not None
 
-    def preflight(self, request: Ray2Request, videos: int = 1) -> Preflight:
-        """Say what sending a request would take. Asks the service for the balance, for free.
-
-        Parameters
-        ----------
-        request : Ray2Request
-        videos : int, default 1
-            How many takes.
-        """
-        balance = None
-        try:
-            balance = self.client.get_credits()
-        except LumaError as error:
-            self._note(f"The balance cannot be read: {error}")
-        where = (self.client.name, request.resolution, request.duration)
-        seconds = self.log.typical_elapsed(*where)
-        return Preflight(
-            videos=videos,
-            seconds=None if seconds is None else seconds * videos,
-            balance=balance,
-            price=self.log.measured_price(*where),
-        )
-
-    # Reading -----------------------------------------------------------------------------
-
-    @property
-    def df(self) -> DataFrame:
-        """The submissions of this experiment as a new DataFrame, oldest first."""
-        return self.log.frame(self.name)
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the simulator is used, so that nothing is paid."""
-        return self.client.name == SIMULATOR_NAME
-
-    @property
-    def banner(self) -> str:
-        """One sentence that says which service is used."""
-        return banner(self.client)
-
-    def rows(self, since: int = 0) -> list[Row]:
-        """Return the rows of this experiment that changed after a revision, oldest first.
-
-        Parameters
-        ----------
-        since : int, default 0
-            A revision of the log; 0 gives every row.
-
-        Returns
-        -------
-        list of dict
-            Every column by name; ``files`` are absolute paths, times are microseconds since 1970.
-        """
-        found = self.log.rows(experiment=self.name, since=since)
-        return [self._shown(row) for row in found]
-
-    def row(self, row_id: str) -> Row:
-        """Return one row; raises LogError when there is none with this id."""
-        return self._shown(self.log.get(row_id))
-
     def get(self, row_id: str) -> Submission:
         """Return the submission of a row; raises LogError when there is none with this id."""
         self.log.get(row_id)
@@ -239,19 +205,6 @@ class Experiment(HasTraits):
     def submissions(self) -> list[Submission]:
         """Return every submission of this experiment, oldest first."""
         return [Submission(self, row["id"]) for row in self.log.rows(experiment=self.name)]
-
-    def estimate(self, of: Row | Ray2Request) -> float | None:
-        """Return the seconds that a video takes: learned from the log, else the service's word.
-
-        Parameters
-        ----------
-        of : dict or Ray2Request
-            A row, or a request that has not been sent.
-        """
-        if isinstance(of, Ray2Request):
-            return self.log.typical_elapsed(self.client.name, of.resolution, of.duration)
-        learned = self.log.typical_elapsed(of["base_url"], of["resolution"], of["duration"])
-        return learned if learned is not None else of["estimated_time"]
 
     # Life cycle --------------------------------------------------------------------------
 
@@ -288,20 +241,28 @@ class Experiment(HasTraits):
             self._changed.wait(0.5 if timeout is None else min(0.5, timeout))
 
     def close(self, timeout: float = 5.0) -> None:
-        """Stop the background work. What is on its way and unanswered becomes ``unknown``.
+        """Stop the background work; what runs at the service is followed when it is opened again.
+
+        What is still waiting to be sent is given up, and what is on its way and unanswered
+        becomes ``unknown``.
 
         Parameters
         ----------
         timeout : float, default 5.0
-            Seconds to wait for answers that are due.
+            Seconds to wait for that.
         """
+        self._closed = True
         deadline = time.monotonic() + timeout
         self._sender.close()
         while self._sender.busy and time.monotonic() < deadline:
             self.wait_for_change(0.05)
-        self._sender.settle_unknown()
-        self._watcher.close()
+        self._sender.settle()
         self._context.poller.close()
+        self._watcher.close()
+        for part in (self._sender, self._context.poller, self._watcher):
+            part.join(min(1.0, max(0.0, deadline - time.monotonic())))
+        if self._owns_client:
+            self.client.close()
         if self._owns_log:
             self.log.close()
 
@@ -314,16 +275,20 @@ class Experiment(HasTraits):
     def __repr__(self) -> str:
         return f"<Experiment {self.name!r}: {self.client.name}, log {self.log.name}>"
 
-    def _shown(self, row: Row) -> Row:
-        return {**row, "files": [str(self.folder.parent / file) for file in row["files"]]}
+    def _connect(self, settings: Settings) -> PixwithClient:
+        try:
+            return connect(settings, self.log.path)
+        except BaseException:
+            if self._owns_log:
+                self.log.close()
+            raise
 
     def _absorb(self, kept: dict[str, Any]) -> None:
         """Put an answer into the log that the log could not take when it came."""
-        answered = frozenset({State.SENDING, State.UNKNOWN})
         row = self.log.transition(
             str(kept.get("id")),
             State.PROCESSING,
-            since=answered,
+            since=frozenset({State.UNKNOWN}),
             task_id=kept.get("task_id"),
             estimated_time=kept.get("estimated_time"),
             error=None,
@@ -335,8 +300,25 @@ class Experiment(HasTraits):
     def _on_change(self, row: Row) -> None:
         with self._changed:
             self._changed.notify_all()
-            revision = max(self.revision, int(row["revision"]))
-        self.revision = revision
+        try:
+            with self._telling:  # so that two threads cannot make the revision go back
+                self.revision = max(self.revision, int(row["revision"]))
+        except Exception as error:  # noqa: BLE001 - an observer must not stop what is paid for
+            self._note(f"An observer of the experiment failed: {type(error).__name__}: {error}")
 
     def _note(self, text: str) -> None:
-        self.notice = text
+        try:
+            self.notice = text
+        except Exception:
+            LOG.exception("An observer of the notices of %r failed", self)
+
+
+def _checked_name(name: object) -> str:
+    try:
+        if type(name) is str and name.strip() and name == Ray2Request.prompt.check(name):
+            return name
+    except ValueError:
+        pass
+    raise ConfigurationError(
+        f"An experiment needs a name without control characters, not {name!r}."
+    )

@@ -160,14 +160,7 @@ class ImageUrl(Option["str | None"]):
 
     def check(self, value: Any) -> str | None:
         """Return the address or None, or raise ValueError."""
-        if value is None:
-            return None
-        if type(value) is str and _URI.fullmatch(value) and _has_host(value):
-            return value
-        raise ValueError(
-            "must be a full http:// or https:// address, "
-            "with spaces and non-ASCII letters percent-encoded, or None"
-        )
+        return None if value is None else check_url(value)
 
 
 class Choice(Option[V]):
@@ -197,6 +190,16 @@ class Flag(Option[bool]):
         if type(value) is not bool:
             raise ValueError("must be True or False")
         return value
+
+
+def check_url(value: Any) -> str:
+    """Return the address of an image, or raise ValueError with what is allowed."""
+    if type(value) is str and _URI.fullmatch(value) and _has_host(value):
+        return value
+    raise ValueError(
+        "must be a full http:// or https:// address, "
+        "with spaces and non-ASCII letters percent-encoded"
+    )
 
 
 def fields_of(cls: type[HasTraits]) -> tuple[Field, ...]:

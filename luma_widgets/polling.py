@@ -15,6 +15,7 @@ from .threads import DaemonPool, start_daemon
 
 Job = Callable[[], "float | None"]
 _AFTER_ERROR = 60.0
+_LONGEST = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Poller:
                 return False
             self._jobs[key] = job
             self._push(key, delay)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = start_daemon("poller", self._watch)
             return True
 
@@ -132,8 +133,14 @@ class Poller:
             self._changed.notify_all()
         self._pool.close()
 
+    def join(self, timeout: float) -> None:
+        """Wait until the jobs that were running have ended, for some seconds at most."""
+        self._pool.join(timeout)
+
     def _push(self, key: str, delay: float) -> None:
-        heapq.heappush(self._due, (self._clock() + delay, next(self._numbers), key))
+        # No wait is longer than a day: a service may estimate more than a clock can count.
+        due = self._clock() + min(delay, _LONGEST)
+        heapq.heappush(self._due, (due, next(self._numbers), key))
         self._changed.notify_all()
 
     def _watch(self) -> None:
@@ -150,7 +157,7 @@ class Poller:
         delay: float | None = _AFTER_ERROR
         try:
             delay = self._jobs[key]()
-        except Exception as error:  # noqa: BLE001 - one bad job must not stop the others
+        except BaseException as error:  # noqa: BLE001 - one bad job must not stop the others
             self._on_error(error)
         with self._changed:
             if delay is None or self._closed:

@@ -13,10 +13,10 @@ from traitlets import HasTraits
 
 from .errors import Problem, RequestError
 from .fields import Choice, Field, Flag, ImageUrl, Text, fields_of
+from .payloads import IMAGES, flatten, in_order, read_images
 
 CREATE_URL = "https://api.pixwith.ai/api/task/create"
-MAX_IMAGES = 2
-_IMAGES = "image_urls"
+MAXIMAGES = 2
 
 
 class Ray2Request(HasTraits):
@@ -66,14 +66,14 @@ class Ray2Request(HasTraits):
         None,
         label="Start image",
         help="Address of the picture that the video begins with.",
-        path=_IMAGES,
+        path=IMAGES,
         required=False,
     )
     end_image = ImageUrl(
         None,
         label="End image",
         help="Address of the picture that the video ends with; it needs a start image.",
-        path=_IMAGES,
+        path=IMAGES,
         required=False,
     )
     model_id = Choice(
@@ -143,7 +143,7 @@ class Ray2Request(HasTraits):
         RequestError
             For bad values, unknown keys and missing required keys, all at once.
         """
-        values, problems = _flatten(payload, cls.fields())
+        values, problems = flatten(payload, cls.fields())
         try:
             request = cls(**values)
         except RequestError as error:
@@ -221,7 +221,7 @@ class Ray2Request(HasTraits):
             place = body
             for parent in parents:
                 place = place.setdefault(parent, {})
-            if key != _IMAGES:
+            if key != IMAGES:
                 place[key] = getattr(self, field.name)
             elif self.start_image is not None:
                 place[key] = self.image_urls
@@ -242,8 +242,9 @@ class Ray2Request(HasTraits):
     def copy(self, **changes: Any) -> Self:
         """Return a new request with some options changed; raises like the constructor."""
         values = self.values()
-        if _IMAGES in changes and not _image_names() & changes.keys():
-            values = {k: v for k, v in values.items() if k not in _image_names()}
+        images = {field.name for field in _image_fields(type(self))}
+        if IMAGES in changes and not images & changes.keys():
+            values = {k: v for k, v in values.items() if k not in images}
         return type(self)(**{**values, **changes})
 
     def as_json(self) -> str:
@@ -293,14 +294,14 @@ class Ray2Request(HasTraits):
     def _assign(self, values: dict[str, Any]) -> None:
         """Set the options that are given, collecting every problem before raising."""
         problems: list[Problem] = []
-        if _IMAGES in values:
+        if IMAGES in values:
             values = dict(values)
-            images, problems = _images(values.pop(_IMAGES), values)
+            images, problems = read_images(values.pop(IMAGES), values, _image_fields(type(self)))
             values |= images
         known = _names(type(self))
         for name, value in values.items():
             if name not in known:
-                options = ", ".join([*known, _IMAGES])
+                options = ", ".join([*known, IMAGES])
                 problems.append(Problem(name, value, f"is no option; the options are {options}"))
                 continue
             try:
@@ -308,7 +309,7 @@ class Ray2Request(HasTraits):
             except RequestError as error:
                 problems.extend(error.problems)
         if problems:
-            raise RequestError(_in_order(problems, known))
+            raise RequestError(in_order(problems, [*known, IMAGES]))
 
 
 @cache
@@ -320,60 +321,5 @@ def _names(cls: type[Ray2Request]) -> list[str]:
     return [field.name for field in cls.fields()]
 
 
-def _image_names() -> set[str]:
-    return {field.name for field in Ray2Request.fields() if field.path == (_IMAGES,)}
-
-
-def _images(urls: Any, others: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """Turn the wire form of the images into start and end image."""
-    twice = sorted(_image_names() & others.keys())
-    if twice:
-        return {}, [Problem(_IMAGES, urls, f"cannot be given together with {' and '.join(twice)}")]
-    if type(urls) not in (list, tuple) or len(urls) > MAX_IMAGES:
-        return {}, [Problem(_IMAGES, urls, "must be a list of 0, 1 or 2 image addresses")]
-    names = ("start_image", "end_image")
-    problems, images = [], {}
-    for name, url in zip(names, urls, strict=False):
-        try:
-            if url is None:
-                raise ValueError("must hold addresses only; leave out what there is not")
-            images[name] = getattr(Ray2Request, name).check(url)
-        except ValueError as error:
-            problems.append(Problem(_IMAGES, url, str(error)))
-    return images, problems
-
-
-def _flatten(
-    payload: Mapping[str, Any], fields: tuple[Field, ...]
-) -> tuple[dict[str, Any], list[Problem]]:
-    """Turn the nested JSON body into keyword arguments; name what is missing or unknown."""
-    if not isinstance(payload, Mapping):
-        raise RequestError([Problem("payload", payload, "must be a JSON object (a dict)")])
-    groups = {field.path[0] for field in fields if len(field.path) > 1}
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    paths = {field.path: field.name for field in fields if field.path != (_IMAGES,)}
-    paths[(_IMAGES,)] = _IMAGES
-    for key, value in payload.items():
-        inner = value if key in groups and isinstance(value, Mapping) else None
-        items = [((key,), value)] if inner is None else [((key, k), v) for k, v in inner.items()]
-        for path, item in items:
-            if path in paths:
-                values[paths[path]] = item
-            elif key in groups and inner is None:
-                problems.append(Problem(key, value, "must be a JSON object (a dict)"))
-            else:
-                problems.append(Problem(".".join(map(str, path)), item, "is no known key"))
-    wrong = {problem.field for problem in problems}
-    missing = (field for field in fields if field.required and field.name not in values)
-    problems.extend(
-        Problem(field.name, ..., f"is missing at {'.'.join(field.path)}")
-        for field in missing
-        if field.path[0] not in wrong
-    )
-    return values, problems
-
-
-def _in_order(problems: list[Problem], order: list[str]) -> list[Problem]:
-    order = [*order, _IMAGES]
-    return sorted(problems, key=lambda p: order.index(p.field) if p.field in order else len(order))
+def _image_fields(cls: type[Ray2Request]) -> list[Field]:
+    return [field for field in cls.fields() if field.path == (IMAGES,)]

@@ -9,7 +9,15 @@ from collections.abc import Callable
 from functools import partial
 
 from .context import Context, words
-from .errors import LogError, LumaError, NotSentError, RateLimitedError, RejectedError
+from .errors import (
+    ConfigurationError,
+    LogError,
+    LumaError,
+    NotSentError,
+    RateLimitedError,
+    RejectedError,
+    RequestError,
+)
 from .log import OUTCOME_UNKNOWN, Row, State
 from .request import Ray2Request
 from .threads import DaemonPool
@@ -17,6 +25,8 @@ from .threads import DaemonPool
 ATTEMPTS = 3
 _RENEW_SECONDS = 15.0
 _ANSWERED = frozenset({State.SENDING, State.UNKNOWN})
+_UNCLAIMED = frozenset({State.PREPARED})
+_CLOSED = "The experiment was closed before this was sent; nothing was charged."
 
 
 class Sender:
@@ -38,16 +48,19 @@ class Sender:
         self._on_accepted = on_accepted
         self._measure = measure
         self._pool = DaemonPool("send", 4, context.report)
+        self._waiting: set[str] = set()
         self._busy: set[str] = set()
+        self._closed = False
 
     @property
     def busy(self) -> frozenset[str]:
-        """The ids of the rows whose request is on its way."""
-        return frozenset(self._busy)
+        """The ids of the rows that wait to be sent, or whose request is on its way."""
+        return frozenset(self._waiting | self._busy)
 
     def start(self, row_id: str) -> None:
         """Send a prepared row in the background."""
-        self._pool.submit(partial(self.send, row_id))
+        self._waiting.add(row_id)
+        self._pool.submit(partial(self._send, row_id))
 
     def close(self) -> None:
         """Take no more rows."""
@@ -60,25 +73,51 @@ class Sender:
         """
         before = self._balance_if_alone()
         for attempt in range(1, ATTEMPTS + 1):
+            if self._closed:
+                self._give_up(row_id)
+                return
             row = self._context.log.begin_sending(row_id)
             if row is None:
                 return  # cancelled, or another process's
             self._context.on_change(row)
             self._busy.add(row_id)
+            self._waiting.discard(row_id)
             self._context.poller.add("lease", self._renew_lease, _RENEW_SECONDS)
             try:
                 again = self._attempt(row, before, last=attempt == ATTEMPTS)
+                if again:
+                    self._waiting.add(row_id)
             finally:
                 self._busy.discard(row_id)
             if not again:
                 return
             time.sleep(random.uniform(0.1, 0.3) * 2**attempt)  # noqa: S311
 
-    def settle_unknown(self) -> None:
-        """Mark what is on its way as unknown: nobody will be there to hear the answer."""
-        for row_id in self.busy:
+    def settle(self) -> None:
+        """Send nothing any more: what waits is given up, what is on its way becomes unknown."""
+        self._closed = True
+        for row_id in tuple(self._waiting):
+            self._give_up(row_id)
+        for row_id in tuple(self._busy):
             note = {"error_type": "OutcomeUnknownError", "error": OUTCOME_UNKNOWN}
             self._context.move(row_id, State.UNKNOWN, frozenset({State.SENDING}), **note)
+
+    def join(self, timeout: float) -> None:
+        """Wait for the threads to end, for some seconds at most."""
+        self._pool.join(timeout)
+
+    def _send(self, row_id: str) -> None:
+        try:
+            self.send(row_id)
+        except LogError as error:
+            # The log could not take the claim, so nothing was sent.
+            self._context.move(row_id, State.NOT_SENT, _UNCLAIMED, **words(error))
+        finally:
+            self._waiting.discard(row_id)
+
+    def _give_up(self, row_id: str) -> None:
+        note = {"error_type": "NotSentError", "error": _CLOSED}
+        self._context.move(row_id, State.ABANDONED, _UNCLAIMED, **note)
 
     def _attempt(self, row: Row, before: float | None, *, last: bool) -> bool:
         """Make one request. Return whether it should be made again."""
@@ -88,6 +127,9 @@ class Sender:
                 request_of(row), attempts=1, before_send=partial(self._check, row_id)
             )
         except _TakenError:
+            if self._closed:
+                note = {"error_type": "NotSentError", "error": _CLOSED}
+                self._context.move(row_id, State.NOT_SENT, _ANSWERED, **note)
             return False
         except BaseException as error:
             to = _outcome(error, last=last)
@@ -111,7 +153,7 @@ class Sender:
 
     def _check(self, row_id: str) -> None:
         """Look at the row once more; called just before the first byte is written."""
-        if not self._context.log.is_mine_to_send(row_id):
+        if self._closed or not self._context.log.is_mine_to_send(row_id):
             raise _TakenError
 
     def _balance_if_alone(self) -> float | None:
@@ -141,6 +183,9 @@ def _outcome(error: BaseException, *, last: bool) -> State:
     # A LogError comes from the last look at the row: before the first byte.
     if isinstance(error, NotSentError | LogError):
         return State.NOT_SENT if last else State.PREPARED
+    # The request or the settings were wrong, which is seen before there is a connection.
+    if isinstance(error, RequestError | ConfigurationError):
+        return State.NOT_SENT
     if isinstance(error, RejectedError):
         return State.REJECTED
     return State.UNKNOWN

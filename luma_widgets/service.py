@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def shared_simulator(log_path: Path | None) -> Simulator:
         if state not in _running:
             simulator = Simulator(speed=DEMO_SPEED, state=state)
             simulator.start()
+            atexit.register(simulator.close)
             _running[state] = simulator
         return _running[state]
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from . import errors
 from .log import DONE, Row, State
 from .request import Ray2Request
 from .sender import request_of
 
-if TYPE_CHECKING:
-    from .experiment import Experiment
+
+class Home(Protocol):
+    """What a submission asks of the experiment that it belongs to."""
+
+    def row(self, row_id: str) -> Row:
+        """Read a row of the log."""
+
+    def wait_for_change(self, timeout: float | None = None) -> None:
+        """Wait until a row may have changed."""
+
+    def cancel(self, row_id: str) -> bool:
+        """Take a row back that has not been sent."""
 
 
 class Submission:
@@ -31,7 +41,7 @@ class Submission:
     [PosixPath('.../luma-files/d425ab4dc256f0ebaa84862b9cea8a3d-0.mp4')]
     """
 
-    def __init__(self, experiment: Experiment, row_id: str) -> None:
+    def __init__(self, experiment: Home, row_id: str) -> None:
         self._experiment = experiment
         self.id = row_id
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 Work = Callable[[], object]
@@ -53,24 +54,41 @@ class DaemonPool:
         self._on_error = on_error
         self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._threads = 0
+        self._threads: list[threading.Thread] = []
         self._waiting = 0
+        self._closed = False
 
     def submit(self, work: Work) -> None:
-        """Queue a piece of work."""
+        """Queue a piece of work; after :meth:`close` it is not done any more."""
         with self._lock:
+            if self._closed:
+                return
             self._waiting += 1
-            if self._threads < min(self._size, self._waiting):
-                self._threads += 1
-                start_daemon(f"{self._name}-{self._threads}", self._run)
-        self._work.put(work)
+            self._work.put(work)
+            number = len(self._threads) + 1
+            if number <= min(self._size, self._waiting):
+                self._threads.append(start_daemon(f"{self._name}-{number}", self._run))
 
     def close(self) -> None:
         """Let the threads end after the work that is queued."""
         with self._lock:
-            for _ in range(self._threads):
-                self._work.put(None)
-            self._threads = 0
+            if not self._closed:
+                self._closed = True
+                for _ in self._threads:
+                    self._work.put(None)
+
+    def join(self, timeout: float) -> None:
+        """Wait for the threads to end, for some seconds at most.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds in all.
+        """
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:

@@ -29,6 +29,7 @@ class _Watch:
     estimate: float
     state: str
     failures: int = 0
+    noted: bool = False
 
     def elapsed(self) -> float:
         return max(0.0, (now_us() - self.sent_at) / 1e6)
@@ -49,6 +50,7 @@ class Watcher:
         self._pace = pace or (LOCAL_PACE if context.client.local else Pace())
         self._pool = DaemonPool("fetch", 2, context.report)
         self._fetching: set[str] = set()
+        context.follow = self.watch
 
     def watch(self, row: Row) -> None:
         """Follow a row that has a task id; one that is followed already stays as it is."""
@@ -69,17 +71,23 @@ class Watcher:
         """Take no more downloads."""
         self._pool.close()
 
+    def join(self, timeout: float) -> None:
+        """Wait for the downloads that were under way, for some seconds at most."""
+        self._pool.join(timeout)
+
     def _ask(self, watch: _Watch) -> float | None:
         """Ask once; return the seconds until the next question, None when it is settled."""
         try:
             answer = self._context.client.get_task(watch.task_id)
         except LumaError as error:
             watch.failures += 1
+            watch.noted = True
             self._context.notice(_trouble(watch, error))
-            return min(60.0, self._pace.shortest * 2.0 ** min(watch.failures, 8))
-        if watch.failures or answer.notice:
+            wait = min(60.0, self._pace.shortest * 2.0 ** min(watch.failures, 8))
+            return None if self._wait(watch) is None else wait
+        if watch.noted or answer.notice:
             self._context.notice(answer.notice)
-        watch.failures = 0
+        watch.failures, watch.noted = 0, bool(answer.notice)
         if answer.status is TaskStatus.COMPLETED and answer.result_urls:
             return self._completed(watch, answer)
         if answer.status is TaskStatus.FAILED:
@@ -139,7 +147,7 @@ class Watcher:
         """Download the results; on trouble try again later, with fresh addresses."""
         try:
             files = self._download(row)
-        except LumaError as error:
+        except (LumaError, OSError) as error:
             self._fetching.discard(row["id"])
             self._fetch_failed(row, error)
             return
@@ -164,7 +172,7 @@ class Watcher:
         download = self._context.client.download
         return [download(url, folder, f"{task_id}-{n}") for n, url in enumerate(urls)]
 
-    def _fetch_failed(self, row: Row, error: LumaError) -> None:
+    def _fetch_failed(self, row: Row, error: Exception) -> None:
         """Say so in the row, which stays completed, and try again a few times."""
         tries = row.get("tries", 0) + 1
         with contextlib.suppress(LumaError):
@@ -173,7 +181,9 @@ class Watcher:
                 self._context.on_change(changed)
         if tries < _FETCH_ATTEMPTS:
             again = partial(self._fetch_again, {**row, "tries": tries})
-            self._context.poller.add(f"files {row['id']}", again, self._pace.longest * 2**tries)
+            self._context.poller.add(
+                f"files {row['id']} {tries}", again, self._pace.longest * 2**tries
+            )
 
     def _fetch_again(self, row: Row) -> None:
         self._fetch_later(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sqlite3
@@ -15,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from ..errors import LogError, MissingDependencyError
-from .migrations import migrate
+from .migrations import migrate, refuse_foreign
 
 BUSY_SECONDS = 30
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
@@ -45,10 +46,14 @@ class Database:
         if self.path is not None:
             _ensure_file(self.path)
         self._engine = _engine(self.url)
-        with self.writing() as connection:
-            if self.path is not None:
-                _check_file(connection, self.path)
-            migrate(connection, self.name)
+        try:
+            with self.writing() as connection:
+                if self.path is not None:
+                    _check_file(connection, self.path)
+                migrate(connection, self.name)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def is_sqlite(self) -> bool:
@@ -138,8 +143,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     mode = cursor.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+    # A damaged text must not hide the rows around it.
+    connection.text_factory = _decode
     if str(mode).lower() != "wal":
         raise sqlite3.OperationalError("write-ahead log not available")
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -163,6 +174,7 @@ def _ensure_file(path: Path) -> None:
                 f"{path} is empty: it is no log, or it was cut off. It was left as it is; "
                 "restore a copy, or choose another file name to begin a new log."
             )
+        _check_kind(path)
         return
     if not path.parent.is_dir():
         raise LogError(f"The folder {path.parent} does not exist; create it, then open the log.")
@@ -171,10 +183,25 @@ def _ensure_file(path: Path) -> None:
     try:
         _write_draft(draft)
         _publish(draft, path)
+    except DBAPIError as error:
+        trouble = f"The log {path} cannot be created: {error.orig}. Nothing was sent."
     except (OSError, sqlite3.Error) as error:
         trouble = f"The log {path} cannot be created: {error}. Nothing was sent."
     finally:
         draft.unlink(missing_ok=True)
+    if trouble:
+        raise LogError(trouble)
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse another program's database before anything is done to it: WAL changes the file."""
+    trouble = None
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as found:
+            names = [row[0] for row in found.execute("SELECT name FROM sqlite_master")]
+        refuse_foreign(names, str(path))
+    except sqlite3.Error as error:
+        trouble = _explain(str(error), str(path))
     if trouble:
         raise LogError(trouble)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
 
 from ..request import Ray2Request
+from .rows import from_json
 from .schema import JSON_COLUMNS, submissions
 from .states import State
 
@@ -35,6 +35,7 @@ COLUMNS: tuple[str, ...] = (
     "note",
     "tags",
 )
+_LISTS = [name for name in JSON_COLUMNS if name in COLUMNS]
 _HIDDEN = ("seq", "revision", "sent_at", "finished_at", "variables")
 _READ = [*(name for name in COLUMNS if name != "elapsed"), *_HIDDEN]
 _CHOICES: dict[str, list[str]] = {
@@ -46,11 +47,6 @@ _CHOICES: dict[str, list[str]] = {
     },
 }
 _DTYPES: dict[str, Any] = {
-    "TEXT": "string",
-    "INTEGER": "Int64",
-    "BOOLEAN": "boolean",
-    "FLOAT": "Float64",
-}
     "TEXT": "string",
     "INTEGER": "Int64",
     "BOOLEAN": "boolean",
@@ -103,25 +99,43 @@ def _build(rows: list[Any]) -> pd.DataFrame:
 
 def _column(name: str, values: list[Any]) -> Any:
     if name == "created_at":
-        times = pd.to_datetime(pd.array(values, dtype="Int64"), unit="us", utc=True)
+        whole = pd.array([_fitting(value, "Int64") for value in values], dtype="Int64")
+        times = pd.to_datetime(whole, unit="us", utc=True, errors="coerce")
         return pd.Series(times).astype("datetime64[us, UTC]")
     if name in JSON_COLUMNS:
-        return pd.Series([json.loads(v) if v else [] for v in values], dtype="object")
+        return pd.Series([from_json(name, v) for v in values], dtype="object")
     if name in _CHOICES:
         # A newer version may have written a value that this one does not know.
-        others = sorted({v for v in values if v is not None} - set(_CHOICES[name]))
-        return pd.Categorical(values, categories=[*_CHOICES[name], *others])
-    kind = str(submissions.c[name].type).replace("BIGINT", "INTEGER")
-    return pd.array(values, dtype=_DTYPES[kind])
+        words = [None if v is None else str(v) for v in values]
+        return pd.Categorical(words, categories=_categories(name, words))
+    kind: Any = _DTYPES[str(submissions.c[name].type).replace("BIGINT", "INTEGER")]
+    try:
+        return pd.array(values, dtype=kind)
+    except (TypeError, ValueError, OverflowError):
+        # SQLite takes a value of any type; a damaged one is missing, the others are not.
+        return pd.array([_fitting(value, kind) for value in values], dtype=kind)
+
+
+def _categories(name: str, words: Iterable[str | None]) -> list[str]:
+    """List the known choices in their order, then others that a newer version has written."""
+    others = sorted({word for word in words if word is not None} - set(_CHOICES[name]))
+    return [*_CHOICES[name], *others]
+
+
+def _fitting(value: Any, kind: Any) -> Any:
+    try:
+        return pd.array([value], dtype=kind)[0]
+    except (TypeError, ValueError, OverflowError):
+        return str(value) if kind == "string" else None
 
 
 def _like(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     """Give categorical columns the categories of both, so that joining keeps them."""
     changes = {}
     for name in _CHOICES:
-        mine, theirs = frame[name].cat.categories, other[name].cat.categories
-        if not mine.equals(theirs):
-            changes[name] = frame[name].cat.set_categories(sorted(mine.union(theirs)))
+        both = _categories(name, {*frame[name].dropna(), *other[name].dropna()})
+        if list(frame[name].cat.categories) != both:
+            changes[name] = frame[name].cat.set_categories(both)
     return frame.assign(**changes) if changes else frame
 
 
@@ -132,4 +146,6 @@ def _public(frame: pd.DataFrame) -> pd.DataFrame:
     for name in names:
         column = [value.get(name) if value else None for value in variables]
         shown[name if name not in COLUMNS else f"variable {name}"] = column
+    for name in _LISTS:
+        shown[name] = pd.Series([list(value) for value in shown[name]], dtype="object")
     return shown.copy()

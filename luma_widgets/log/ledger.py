@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select
 
 from .. import __version__
 from ..request import Ray2Request
+from . import schema
 from .database import Database
 from .owners import Lease
 from .rows import (
@@ -229,6 +230,22 @@ class Ledger:
         """Say that this process still works; needed only while something is being sent."""
         with self._database.writing() as connection:
             self._lease.hold(connection)
+
+    def remember_upload(self, base_url: str, digest: str, url: str) -> None:
+        """Note the address that an uploaded image has with a service.
+
+        Parameters
+        ----------
+        base_url : str
+        digest : str
+            SHA-256 of the image's bytes.
+        url : str
+        """
+        table = schema.uploads
+        here = (table.c.base_url == base_url) & (table.c.digest == digest)
+        with self._database.writing() as connection:
+            connection.execute(table.delete().where(here))
+            connection.execute(table.insert().values(base_url=base_url, digest=digest, url=url))
 
     def close(self) -> None:
         """Close the connections of this process."""

@@ -6,7 +6,7 @@ own: a column that is missing for an option is added when the log is opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlalchemy import (
     DDL,
@@ -32,7 +32,7 @@ from . import schema
 
 
 def _first_tables(connection: Connection) -> None:
-    """Version 0.1: submissions without their option columns, owners, luma_meta."""
+    """Version 0.1: submissions without their option columns, owners, uploads, luma_meta."""
     tables = MetaData()
     text = ["task_id", "result_urls", "files", "error", "error_type", "excerpt", "note", "tags"]
     text += ["variables", "sweep", "retry_of", "owner"]
@@ -67,6 +67,12 @@ def _first_tables(connection: Connection) -> None:
         Column("lease_until", Float, nullable=False),
     )
     Table(
+        "uploads",
+        tables,
+        *(Column(name, Text, primary_key=True) for name in ("base_url", "digest")),
+        Column("url", Text, nullable=False),
+    )
+    Table(
         "luma_meta",
         tables,
         Column("name", Text, primary_key=True),
@@ -94,17 +100,15 @@ def migrate(connection: Connection, name: str) -> None:
         If the database belongs to something else, or was written by a newer version.
     """
     tables = set(inspect(connection).get_table_names())
-    if "luma_meta" not in tables and tables:
-        raise LogError(
-            f"{name} is a database of another program (it has the table {min(tables)!r}). "
-            "It was left as it is; choose another file for the log."
-        )
-    reached = _reached(connection) if tables else 0
+    refuse_foreign(tables, name)
+    reached = _reached(connection, name) if tables else 0
     if reached > len(STEPS):
         raise LogError(
             f"{name} was written by a newer luma_widgets (its format is {reached}, this version "
             f"knows {len(STEPS)}). It was left as it is; run: pip install -U luma-widgets"
         )
+    if reached and not {"submissions", "owners"} <= tables:
+        raise LogError(f"{name} is damaged: tables are missing. Restore a copy of it.")
     for step in STEPS[reached:]:
         step(connection)
     if reached < len(STEPS):
@@ -113,9 +117,20 @@ def migrate(connection: Connection, name: str) -> None:
     _add_options(connection)
 
 
-def _reached(connection: Connection) -> int:
+def refuse_foreign(tables: Collection[str], name: str) -> None:
+    """Raise LogError if these are the tables of another program."""
+    if tables and "luma_meta" not in tables:
+        raise LogError(
+            f"{name} is a database of another program (it has the table {min(tables)!r}). "
+            "It was left as it is; choose another file for the log."
+        )
+
+
+def _reached(connection: Connection, name: str) -> int:
     value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.name == "schema"))
-    return int(value or 0)
+    if value is None or not (value.isascii() and value.isdecimal()):
+        raise LogError(f"{name} is damaged or is no log: its format is {value!r}.")
+    return int(value)
 
 
 def _add_options(connection: Connection) -> None:

@@ -105,10 +105,20 @@ def _stored(values: Mapping[str, Any]) -> dict[str, Any]:
 def _row(found: RowMapping) -> Row:
     row: Row = {column.name: found[column] for column in T.c}
     for name in schema.JSON_COLUMNS:
-        row[name] = json.loads(row[name]) if row[name] else ([] if name != "variables" else {})
+        row[name] = from_json(name, row[name])
     row["elapsed"] = _seconds(row["sent_at"], row["finished_at"])
     return row
 
 
-def _seconds(start: int | None, end: int | None) -> float | None:
-    return None if start is None or end is None else (end - start) / 1e6
+def from_json(name: str, text: Any) -> Any:
+    """Read a JSON column; what is damaged counts as empty, so that it hides no other row."""
+    kind: type[list[Any] | dict[str, Any]] = dict if name == "variables" else list
+    try:
+        value = json.loads(text) if text else None
+    except (ValueError, TypeError):
+        value = None
+    return value if isinstance(value, kind) else kind()
+
+
+def _seconds(start: Any, end: Any) -> float | None:
+    return (end - start) / 1e6 if isinstance(start, int) and isinstance(end, int) else None

@@ -93,6 +93,16 @@ owners = Table(
     Column("lease_until", Float, nullable=False),
 )
 
+# Images that were uploaded: the same bytes keep their address, so a cell run again stays the same
+# intent.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("base_url", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+)
+
 meta = Table(
     "luma_meta",
     metadata,

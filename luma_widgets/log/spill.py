@@ -58,7 +58,9 @@ class Spill:
         for place in self._places:
             for line in _own_lines(place):
                 with contextlib.suppress(ValueError):
-                    found.append(json.loads(line))
+                    answer = json.loads(line)
+                    if isinstance(answer, dict) and isinstance(answer.get("task_id"), str):
+                        found.append(answer)
         return found
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, func, select
 
 from ..errors import LogError
+from . import schema
 from .ledger import Ledger
 from .rows import Row, T, select_row, select_rows
 from .states import OPEN, State
@@ -189,6 +190,13 @@ class ExperimentLog(Ledger):
         with self._database.reading() as connection:
             found = sorted(connection.scalars(times))
         return found[len(found) // 2] / 1e6 if len(found) >= 3 else None
+
+    def uploaded(self, base_url: str, digest: str) -> str | None:
+        """Return the address of an image that was uploaded to a service before, or None."""
+        table = schema.uploads
+        here = (table.c.base_url == base_url) & (table.c.digest == digest)
+        with self._database.reading() as connection:
+            return connection.scalar(select(table.c.url).where(here))
 
     def _raw(self, columns: list[str], since: int) -> list[Any]:
         """Return plain tuples of the rows after a revision, for the DataFrame."""

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+
+import luma_widgets as lw
+from luma_widgets.cli import exit_code, main
+
+KEY = "sim_" + "5" * 32
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Work in a folder of its own, without a key."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PIXWITH_API_KEY", "PIXWITH_BASE_URL", "LUMA_WIDGETS_LOG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def service(monkeypatch):
+    """A fast service with a key, found through the environment as the real one is."""
+    with lw.Simulator(speed=200, api_key=KEY) as simulator:
+        monkeypatch.setenv("PIXWITH_BASE_URL", simulator.url)
+        monkeypatch.setenv("PIXWITH_API_KEY", KEY)
+        yield simulator
+
+
+def test_generate_without_a_key_makes_a_video_on_the_simulator(folder, capsys):
+    """The main job: a finished row and an MP4, and the first line says that it is simulated."""
+    assert main(["generate", "A cat walking in the garden"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].startswith("Simulator:")
+    (clip,) = (folder / "luma-files").glob("*.mp4")
+    assert str(clip) in out
+    assert "stored" in out
+    assert clip.read_bytes()[4:8] == b"ftyp"
+
+
+def test_generate_again_pays_nothing(service, capsys):
+    """The same command twice is one task at the service, and both show the video."""
+    assert main(["generate", "A cat", "--duration", "9"]) == 0
+    assert main(["generate", "A cat", "--duration", "9"]) == 0
+    assert len(service.creates) == 1
+    assert service.creates[0].payload["options"]["duration"] == 9
+    assert "0 videos" in capsys.readouterr().out
+
+
+def test_repeats_are_takes_of_their_own(service):
+    """--repeats 3 makes three videos of one request; asking for three again makes none."""
+    assert main(["generate", "A cat", "--repeats", "3"]) == 0
+    assert main(["generate", "A cat", "--repeats", "3"]) == 0
+    assert len(service.creates) == 3
+
+
+def test_many_paid_videos_are_refused_without_yes(service, capsys):
+    """Above the limit nothing is sent, the preflight is shown and --yes is named."""
+    assert main(["generate", "A cat", "--repeats", "6"]) == 2
+    captured = capsys.readouterr()
+    assert "6 videos" in captured.out
+    assert "--yes" in captured.err
+    assert not service.creates
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["generate", " "], "prompt"),
+        (["generate", "A cat", "--duration", "7"], "--duration"),
+        (["generate", "A cat", "--model-id", "3-4"], "model_id"),
+        (["generate", "A\x00cat"], "U+0000"),
+        (["generate", "A cat", "--end-image", "https://a.example/b.png"], "end_image"),
+        (["generate"], "prompt"),
+        (["no-such-command"], "no-such-command"),
+        (["log", "--log", "missing.sqlite"], "missing.sqlite"),
+    ],
+)
+def test_A14_bad_input_is_exit_code_2_and_never_sent(service, capsys, arguments, named):
+    """Wrong arguments are named in one line, and the service hears of none of them."""
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert named in error
+    assert "Traceback" not in error
+    assert service.requests["create"] == 0
+
+
+def test_a_refusal_is_exit_code_3_with_the_services_words(service, capsys):
+    """What the service refuses ends with 3 and says why."""
+    service.set_credits(0)
+    assert main(["generate", "A cat"]) == 3
+    assert "Credits not enough" in capsys.readouterr().err
+
+
+def test_a_failed_task_is_exit_code_4(service):
+    """A task that the service reports as failed ends with 4."""
+    service.fail_next("failed")
+    assert main(["generate", "A cat"]) == 4
+
+
+def test_the_exit_codes_cover_every_error():
+    """Each error has a code, and only errors that are known to send nothing have 2 or 3."""
+    assert exit_code(lw.RequestError([])) == 2
+    assert exit_code(lw.AuthenticationError("x")) == 3
+    assert exit_code(lw.RateLimitedError("x")) == 3
+    assert exit_code(lw.OutcomeUnknownError("x")) == 5
+    assert exit_code(lw.LogError("x")) == 1
+
+
+def test_log_prints_rows_and_json(service, capsys):
+    """The log command shows the newest rows as a table, or every column as JSON lines."""
+    main(["generate", "A cat", "--experiment", "one"])
+    main(["generate", "A dog", "--experiment", "two"])
+    capsys.readouterr()
+    assert main(["log", "--experiment", "two"]) == 0
+    table = capsys.readouterr().out
+    assert "A dog" in table
+    assert "A cat" not in table
+    assert main(["log", "--json", "-n", "1"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["prompt"] == "A dog"
+    assert row["state"] == "stored"
+    assert KEY not in json.dumps(row)
+
+
+def test_log_knows_its_states(service, capsys):
+    """A state that does not exist is refused with the ones that do."""
+    main(["generate", "A cat"])
+    assert main(["log", "--state", "done"]) == 2
+    assert "stored" in capsys.readouterr().err
+
+
+def test_simulate_serves_until_it_is_interrupted():
+    """The simulator runs by itself, prints how to reach it, and stops at Ctrl+C within seconds."""
+    command = [sys.executable, "-m", "luma_widgets", "simulate", "--speed", "100"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stdout.readline() for _ in range(4)]
+        url = lines[1].strip().rpartition("=")[2]
+        key = lines[2].strip().rpartition("=")[2]
+        with requests.post(f"{url}/api/task/get_credits", headers={"Api-Key": key}, json={}) as got:
+            assert got.json()["data"]["credits"] == 10_000
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+
+
+def test_A7_an_interrupted_generate_leaves_a_row_that_says_so(folder, service):
+    """Ctrl+C while the paid request hangs: the row is unknown, the request is not sent again."""
+    service.inject("delay", path="create", seconds=30)
+    command = [sys.executable, "-m", "luma_widgets", "generate", "A cat"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        deadline = time.monotonic() + 30
+        while service.requests["create"] == 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in error
+    log = lw.ExperimentLog(folder / "luma.sqlite")
+    try:
+        (row,) = log.rows()
+    finally:
+        log.close()
+    assert row["state"] == "unknown"
+    assert "may have started" in row["error"]
+    assert service.requests["create"] == 1
