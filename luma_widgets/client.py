@@ -14,7 +14,7 @@ from .config import KEY_VARIABLE, ApiKey, Settings, is_loopback, on_binder
 from .deadline import tls_context
 from .errors import ConfigurationError, Problem, RequestError, ServiceError
 from .request import Ray2Request
-from .retries import Pace, RetryQuota
+from .retries import Backoff, RetryQuota
 from .tasks import Task, TaskState, TaskStatus, task_state
 from .transport import KeyAuth, Session, check_proxies
 
@@ -42,7 +42,7 @@ class PixwithClient:
         trusts anybody who answers with your API key.
     name : str, optional
         What the log records instead of the base URL, such as ``"simulator"``.
-    pace : Pace, optional
+    backoff : Backoff, optional
         How long to wait between attempts.
 
     Raises
@@ -66,7 +66,7 @@ class PixwithClient:
         proxies: Mapping[str, str] | None = None,
         verify: bool | str = True,
         name: str | None = None,
-        pace: Pace | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         settings = Settings.load(api_key=api_key, base_url=base_url)
         self.base_url = settings.base_url
@@ -78,7 +78,7 @@ class PixwithClient:
         self._context = _context(verify)
         self._reads = Session(self._context, self._proxies)
         self._media = Session(self._context, self._proxies)
-        self._pace = pace or Pace()
+        self._backoff = backoff or Backoff()
         self._quota = RetryQuota()
 
     @property
@@ -125,7 +125,7 @@ class PixwithClient:
         if type(attempts) is not int or attempts < 1:
             raise ConfigurationError("attempts must be a whole number, 1 or more.")
         sender = create.Sender(
-            self._url("task/create"), self._auth, self._key, self._timeout, self._pace
+            self._url("task/create"), self._auth, self._key, self._timeout, self._backoff
         )
         return sender.send(
             lambda: Session(self._context, self._proxies), body, attempts, before_send
@@ -179,7 +179,12 @@ class PixwithClient:
         wanted = {"image_name": picture.name, "content_type": picture.content_type}
         target = uploads.read_target(self._read("task/pre_url", wanted))
         uploads.send(
-            self._media, target, picture, own=self._own, timeout=self._timeout, pace=self._pace
+            self._media,
+            target,
+            picture,
+            own=self._own,
+            timeout=self._timeout,
+            backoff=self._backoff,
         )
         return target.image_url
 
@@ -213,7 +218,7 @@ class PixwithClient:
         return f"{self.base_url}/api/{path}"
 
     def _read(self, path: str, body: Mapping[str, Any]) -> Any:
-        reader = reads.Reader(self._reads, self._auth, self._key, self._pace, self._quota)
+        reader = reads.Reader(self._reads, self._auth, self._key, self._backoff, self._quota)
         return reader.read(self._url(path), json.dumps(body).encode(), self._timeout)
 
 

@@ -12,7 +12,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
-from .deadline import CALL, Call, check_name, open_socket
+from .deadline import CALL, Call
+from .dial import check_name, open_socket
 
 
 def _quiet(_: logging.LogRecord) -> bool:
@@ -107,7 +108,9 @@ class Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Use the pools of this module behind a proxy, too."""
+        """Use the pools and the trust of this module behind a proxy, too."""
+        if not proxy.lower().startswith("socks"):
+            kwargs.setdefault("proxy_ssl_context", self._context)
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager

@@ -26,7 +26,7 @@ from .errors import (
     RejectedError,
 )
 from .redact import clean, excerpt
-from .retries import Pace
+from .retries import Backoff
 from .tasks import Task
 from .transport import KeyAuth, Session, exchange
 
@@ -53,14 +53,14 @@ class Sender:
         Hidden in every text that comes back.
     timeout : float
         Seconds for each attempt.
-    pace : Pace
+    backoff : Backoff
     """
 
     url: str
     auth: KeyAuth
     key: ApiKey
     timeout: float
-    pace: Pace
+    backoff: Backoff
 
     def send(
         self,
@@ -90,7 +90,7 @@ class Sender:
             if verdict.outcome is not Outcome.NOT_SENT or attempt == attempts:
                 break
             LOG.info("Nothing was sent (%s); attempt %d failed", answer.failure, attempt)
-            self.pace.sleep(self.pace.delay(attempt))
+            self.backoff.sleep(self.backoff.delay(attempt))
         if verdict.outcome is Outcome.CREATED:
             return Task(verdict.task_id, verdict.estimated_time)
         raise self._error(verdict, answer, attempts)
@@ -101,7 +101,7 @@ class Sender:
         body: bytes,
         before_send: Callable[[], object] | None,
     ) -> tuple[Answer, Verdict]:
-        call = Call(self.timeout, before_send=before_send, clock=self.pace.clock)
+        call = Call(self.timeout, before_send=before_send, clock=self.backoff.clock)
         try:
             with session() as fresh:
                 done = exchange(

@@ -7,10 +7,11 @@ The sockets here set what is left of the whole call before each read and write.
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class Call:
         Seconds for everything: connecting, sending, the whole answer.
     connect : float, default 10
         Seconds for connecting, TLS included.
+    idle : float, optional
+        Seconds without a byte after which a transfer counts as dead.
     before_send : callable, optional
         Called once, connected, just before the first byte; it may raise to stop the call.
     allowed : callable, optional
@@ -57,6 +60,7 @@ class Call:
         timeout: float,
         *,
         connect: float = CONNECT,
+        idle: float = math.inf,
         before_send: Callable[[], object] | None = None,
         allowed: Callable[[str], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -67,6 +71,7 @@ class Call:
         self._before_send = before_send
         self._clock = clock
         self._connect = connect
+        self._idle = idle
         self._end = self._limit = clock() + timeout
 
     def remaining(self) -> float:
@@ -75,6 +80,10 @@ class Call:
         if left <= 0:
             raise TimeoutError("the deadline has passed")
         return left
+
+    def patience(self) -> float:
+        """Return the seconds that one read or write may take; raise like :meth:`remaining`."""
+        return min(self.remaining(), self._idle)
 
     @contextlib.contextmanager
     def connecting(self) -> Iterator[None]:
@@ -140,60 +149,6 @@ class DeadlineTLSSocket(ssl.SSLSocket):
             raise
 
 
-def open_socket(host: str, port: int, call: Call, *, check: bool = True) -> DeadlineSocket:
-    """Connect to a host within the call's limit.
-
-    The address that is checked is the one that is connected to: a name that resolves differently
-    the next time gains nothing.
-
-    Parameters
-    ----------
-    host, port : str, int
-    call : Call
-    check : bool, default True
-        Whether to ask ``call.allowed``; not for a proxy, which the user chose.
-
-    Raises
-    ------
-    BlockedAddressError
-        If the name leads to an address that is not allowed.
-    OSError
-        If no address answers.
-    """
-    found = socket.getaddrinfo(host.strip("[]"), port, 0, socket.SOCK_STREAM)
-    if check:
-        _check(found, call)
-    failure: OSError | None = OSError("the name has no address")
-    try:
-        for family, kind, protocol, _, address in found:
-            sock = DeadlineSocket(family, kind, protocol)
-            try:
-                _connect(sock, address, call)
-            except OSError as error:
-                failure = error
-            else:
-                return sock
-        assert failure is not None  # noqa: S101 - for the type checker
-        raise failure
-    finally:
-        failure = None  # breaks the circle of the error, its traceback and this frame
-
-
-def check_name(host: str, call: Call) -> None:
-    """Check a host that a proxy will connect to, as far as this machine knows its addresses.
-
-    Raises
-    ------
-    BlockedAddressError
-        If the name leads to an address that is not allowed.
-    """
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), None, 0, socket.SOCK_STREAM)
-    except OSError:
-        return  # behind a proxy, names are often known to the proxy only
-    _check(found, call)
-
-
 def tls_context(verify: bool | str) -> ssl.SSLContext:
     """Build a TLS context; it takes some 15 ms, so each client keeps one.
 
@@ -221,23 +176,7 @@ def _trusted(where: str) -> dict[str, str]:
     return {"capath" if Path(where).is_dir() else "cafile": where}
 
 
-def _check(found: Sequence[tuple[Any, ...]], call: Call) -> None:
-    if call.allowed and not all(call.allowed(str(entry[4][0])) for entry in found):
-        raise BlockedAddressError
-
-
-def _connect(sock: socket.socket, address: Any, call: Call) -> None:
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(call.remaining())
-        sock.connect(address)
-        sock.settimeout(call.remaining())  # the TLS handshake takes this as its whole limit
-    except BaseException:
-        sock.close()
-        raise
-
-
 def _limit(sock: socket.socket) -> None:
     call = CALL.get()
     if call is not None:
-        sock.settimeout(call.remaining())
+        sock.settimeout(call.patience())

@@ -22,6 +22,7 @@ from .transport import TOO_LARGE, Session, exchange
 
 MAX_BYTES = 512 * 2**20
 TIMEOUT = 600.0
+IDLE = 30.0
 REDIRECTS = 5
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 # Windows keeps these names for devices, whatever their ending.
@@ -60,7 +61,7 @@ def download(
         A base URL on this machine whose origin is allowed as well.
     max_bytes : int, default 512 MiB
     timeout : float, default 600
-        Seconds for everything.
+        Seconds for everything; 30 without a byte end it earlier.
     clock : callable
         Stands in for ``time.monotonic``.
 
@@ -77,6 +78,7 @@ def download(
         If the address may not be used, the file is not complete, too large or of another kind,
         or it cannot be written.
     """
+    rule_for(url, own)  # a refused address leaves no trace, not even the folder
     try:
         folder = Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +128,7 @@ def _fetch(
     for _ in range(REDIRECTS + 1):
         allowed = rule_for(url, own)
         errors: list[OSError] = []
-        call = Call(max(end - clock(), 0.001), allowed=allowed, clock=clock)
+        call = Call(max(end - clock(), 0.001), idle=IDLE, allowed=allowed, clock=clock)
         done = exchange(
             session,
             "GET",

@@ -12,8 +12,8 @@ from .create import refusal
 from .deadline import Call
 from .errors import ApiError, ServiceError
 from .redact import clean, excerpt
-from .retries import Pace, RetryQuota, retry_after
-from .transport import KeyAuth, Session, exchange
+from .retries import Backoff, RetryQuota, retry_after
+from .transport import FINAL, KeyAuth, Session, exchange
 
 LOG = logging.getLogger("luma_widgets.reads")
 
@@ -32,7 +32,7 @@ class Reader:
         Adds the key at the last moment.
     key : ApiKey
         Hidden in every text that comes back.
-    pace : Pace
+    backoff : Backoff
     quota : RetryQuota
         Shared by all calls of a client.
     """
@@ -40,7 +40,7 @@ class Reader:
     session: Session
     auth: KeyAuth
     key: ApiKey
-    pace: Pace
+    backoff: Backoff
     quota: RetryQuota
 
     def read(self, url: str, body: bytes, timeout: float) -> Any:
@@ -61,9 +61,9 @@ class Reader:
         ServiceError
             If there was no usable answer.
         """
-        end = self.pace.clock() + timeout
+        end = self.backoff.clock() + timeout
         for attempt in range(1, ATTEMPTS + 1):
-            call = Call(max(end - self.pace.clock(), 0.001), clock=self.pace.clock)
+            call = Call(max(end - self.backoff.clock(), 0.001), clock=self.backoff.clock)
             done = exchange(
                 self.session, "POST", url, call, auth=self.auth, headers=_HEADERS, data=body
             )
@@ -74,20 +74,20 @@ class Reader:
                 self.quota.succeeded()
                 return envelope.data
             wait = self._wait(done.answer, envelope, attempt)
-            left = end - self.pace.clock()
+            left = end - self.backoff.clock()
             if wait is None or attempt == ATTEMPTS or wait >= left or not self.quota.take():
                 break
             LOG.info("A free call failed (%s); again in %.1f s", _reason(done.answer), wait)
-            self.pace.sleep(wait)
+            self.backoff.sleep(wait)
         raise self._error(done.answer, envelope)
 
     def _wait(self, answer: Answer, envelope: Envelope | None, attempt: int) -> float | None:
         """Return the seconds to wait before the next attempt; None where it would be in vain."""
         if envelope is not None and refused_key(envelope.code, envelope.message):
             return None
-        if answer.failure is None and not _transient(answer.status):
+        if answer.failure in FINAL or (answer.failure is None and not _transient(answer.status)):
             return None
-        own = self.pace.delay(attempt)
+        own = self.backoff.delay(attempt)
         wished = retry_after(answer.header("Retry-After"))
         return own if wished is None else max(own, wished)
 

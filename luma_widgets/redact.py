@@ -14,10 +14,12 @@ EXCERPT = 2048
 _HIDDEN = "[hidden]"
 # A server may echo a key, in part or in another's name, and the signed parts of an upload or a
 # result address work like keys while they last.
-_KEYS = re.compile(r"\b(?:key|sim|sk|pk|api)[_-][0-9A-Za-z_-]{8,}", re.IGNORECASE)
+_KEYS = re.compile(r"\b(?:(?:key|sim|sk|pk)_|sk-)[0-9A-Za-z_-]{8,}", re.IGNORECASE)
 _NAMED = re.compile(
-    r"""((?:api[-_ ]?key|authorization|token|secret|policy|signature|credential|x-amz-[\w-]+)"""
-    r"""["']?\s*[=:]\s*["']?(?:bearer\s+|basic\s+)?)[^\s"'&,;<>}]{4,}""",
+    r"""((?:(?:api[-_ ]?key|authorization)["']?\s*[=:]"""
+    # Ordinary sentences hold these words, too ("content policy: ..."), but not like this.
+    r"""|(?:token|secret|policy|signature|credential|x-amz-[\w-]+)(?:["']\s*:|["']?\s*=))"""
+    r"""\s*["']?(?:bearer\s+|basic\s+)?)[^\s"'&,;<>}]{4,}""",
     re.IGNORECASE,
 )
 _BROKEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")

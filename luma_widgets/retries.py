@@ -51,7 +51,7 @@ def retry_after(value: str | None, now: Callable[[], datetime] | None = None) ->
 
 
 @dataclass(frozen=True)
-class Pace:
+class Backoff:
     """How long to wait between attempts.
 
     Parameters

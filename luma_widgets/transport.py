@@ -35,6 +35,10 @@ MAX_JSON = 1 << 20
 _CHUNK = 1 << 16
 TOO_LARGE = "the answer is larger than allowed"
 BLOCKED = "the address leads into a private network"
+UNTRUSTED = "the server's certificate is not trusted"
+TIMED_OUT = "the time ran out"
+# A free call is not repeated after these: it would end in the same way.
+FINAL = (TOO_LARGE, BLOCKED, UNTRUSTED)
 
 
 @dataclass(frozen=True)
@@ -230,11 +234,11 @@ def _forget(error: BaseException | None) -> None:
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (BlockedAddressError, BLOCKED),
     (StoppedError, "it was stopped just before sending"),
-    (ssl.SSLCertVerificationError, "the server's certificate is not trusted"),
+    (ssl.SSLCertVerificationError, UNTRUSTED),
     (socket.gaierror, "the host name cannot be resolved"),
     (ConnectionRefusedError, "the connection was refused"),
     (ProxyError, "the proxy failed"),
-    (TimeoutError, "the time ran out"),
+    (TimeoutError, TIMED_OUT),
     (ConnectionResetError, "the connection was reset"),
     (ssl.SSLError, "the encrypted connection broke"),
     (IncompleteRead, "the answer was cut off"),

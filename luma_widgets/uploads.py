@@ -15,10 +15,11 @@ from .errors import MediaError, RequestError, ServiceError
 from .images import Picture
 from .redact import place
 from .request import Ray2Request
-from .retries import Pace
-from .transport import Session, exchange
+from .retries import Backoff
+from .transport import FINAL, TIMED_OUT, Session, exchange
 
 ATTEMPTS = 3
+TIMEOUT = 300.0  # ten megabytes over a slow line
 _MAX_FIELDS = 50
 _MAX_FIELD = 1 << 16
 
@@ -68,7 +69,7 @@ def send(
     *,
     own: str | None,
     timeout: float,
-    pace: Pace,
+    backoff: Backoff,
 ) -> None:
     """Upload a picture. The session holds no key.
 
@@ -80,8 +81,8 @@ def send(
     own : str or None
         A base URL on this machine whose origin may be the storage.
     timeout : float
-        Seconds for each of up to three attempts.
-    pace : Pace
+        Seconds without progress that end an attempt; a whole attempt may take 300.
+    backoff : Backoff
 
     Raises
     ------
@@ -93,7 +94,7 @@ def send(
     parts.append(("file", (picture.name, picture.data, picture.content_type)))
     body, content_type = encode_multipart_formdata(parts)
     for attempt in range(1, ATTEMPTS + 1):
-        call = Call(timeout, allowed=allowed, clock=pace.clock)
+        call = Call(max(timeout, TIMEOUT), idle=timeout, allowed=allowed, clock=backoff.clock)
         headers = {"Content-Type": content_type, "Connection": "close"}
         done = exchange(session, "POST", target.url, call, headers=headers, data=body)
         if done.interrupt is not None:
@@ -101,12 +102,19 @@ def send(
         status = done.answer.status
         if status is not None and 200 <= status < 300:
             return
-        if attempt == ATTEMPTS or (status is not None and status < 500 and status != 429):
+        if attempt == ATTEMPTS or not _may_pass(done.answer):
             break
-        pace.sleep(pace.delay(attempt))
+        backoff.sleep(backoff.delay(attempt))
     raise MediaError(
         f"The picture could not be uploaded to {place(target.url)}: {_why(done.answer)}."
     )
+
+
+def _may_pass(answer: Answer) -> bool:
+    """Tell whether another attempt has a chance; one that ran out of time has had its."""
+    if answer.status is not None:
+        return answer.status >= 500 or answer.status == 429
+    return answer.failure not in FINAL and not (answer.sent and answer.failure == TIMED_OUT)
 
 
 def _why(answer: Answer) -> str:

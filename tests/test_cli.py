@@ -51,7 +51,7 @@ def test_generate_again_pays_nothing(service, capsys):
     assert main(["generate", "A cat", "--duration", "9"]) == 0
     assert len(service.creates) == 1
     assert service.creates[0].payload["options"]["duration"] == 9
-    assert "0 videos" in capsys.readouterr().out
+    assert "nothing is sent" in capsys.readouterr().out
 
 
 def test_repeats_are_takes_of_their_own(service):
@@ -135,6 +135,22 @@ def test_log_knows_its_states(service, capsys):
     main(["generate", "A cat"])
     assert main(["log", "--state", "done"]) == 2
     assert "stored" in capsys.readouterr().err
+
+
+def test_demo_serves_the_quickstart_and_leaves_the_users_copy_alone(folder):
+    """The demo serves the notebook from a folder of the user's; an edited copy is not replaced."""
+    command = [sys.executable, "-m", "luma_widgets", "demo", "--no-browser", "--port", "0"]
+    for edited in (False, True):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            lines = iter(process.stderr.readline, "")
+            assert any("/lab/tree/quickstart.ipynb?token=" in line for line in lines)
+            process.send_signal(signal.SIGTERM)
+            process.stderr.read()
+        notebook = folder / "luma-demo" / "quickstart.ipynb"
+        assert notebook.exists()
+        if not edited:
+            notebook.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    assert json.loads(notebook.read_text())["cells"] == []
 
 
 def test_simulate_serves_until_it_is_interrupted():

@@ -23,7 +23,7 @@ from luma_widgets.errors import (
     ServiceError,
 )
 from luma_widgets.media import ExpiredError
-from luma_widgets.retries import Pace
+from luma_widgets.retries import Backoff
 from luma_widgets.simulator import SimulatorServer
 from tests import faultserver as fs
 
@@ -50,7 +50,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def client_of(server: fs.FaultServer, **options: Any) -> lw.PixwithClient:
     """Make a client that does not really wait."""
-    options = {"pace": Pace(sleep=lambda _: None), "timeout": 5, **options}
+    options = {"backoff": Backoff(sleep=lambda _: None), "timeout": 5, **options}
     return lw.PixwithClient(api_key=KEY, base_url=server.url, **options)
 
 

@@ -25,7 +25,7 @@ from luma_widgets.containers import is_whole
 from luma_widgets.deadline import tls_context
 from luma_widgets.images import MAX_BYTES, load
 from luma_widgets.media import ExpiredError, download, file_stem
-from luma_widgets.retries import Pace
+from luma_widgets.retries import Backoff
 from luma_widgets.transport import Session
 from tests import faultserver as fs
 
@@ -367,13 +367,14 @@ def test_C6_private_names_are_refused_behind_a_proxy(
         assert proxy.connections == 0
 
 
-def test_C6_own_origin_counts_only_on_this_machine() -> None:
+def test_C6_own_origin_counts_only_on_this_machine(tmp_path: Path) -> None:
     """With the real service as base URL nothing on this machine can be fetched."""
     with (
         PixwithClient(api_key="k", base_url="https://api.pixwith.ai") as client,
         pytest.raises(MediaError),
     ):
-        client.download("http://127.0.0.1:8000/a.mp4", Path("nowhere"), "a")
+        client.download("http://127.0.0.1:8000/a.mp4", tmp_path / "new", "a")
+    assert left(tmp_path) == []
     for here in ("127.0.0.1", "localhost", "[::1]"):
         assert rule_for(f"http://{here}:8000/a", "http://127.0.0.1:8000")("127.0.0.1")
     with pytest.raises(MediaError):
@@ -497,8 +498,8 @@ def test_C9_any_bytes_are_loaded_or_refused(data: bytes, start: bytes) -> None:
 def upload(server: fs.FaultServer, data: Any, *script: fs.Behaviour) -> str:
     """Upload a picture to a server that gives ``data`` as its answer to pre_url."""
     server.script = [fs.answer(200, {"code": 1, "data": data}), *script]
-    pace = Pace(sleep=lambda _: None)
-    with PixwithClient(api_key=CANARY, base_url=server.url, pace=pace) as client:
+    backoff = Backoff(sleep=lambda _: None)
+    with PixwithClient(api_key=CANARY, base_url=server.url, backoff=backoff) as client:
         return client.upload_image(picture())
 
 

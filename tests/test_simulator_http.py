@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -284,6 +285,25 @@ def test_closing_takes_less_than_a_second_with_open_connections() -> None:
     while any(t.name.startswith("Thread") and t.is_alive() for t in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_clients_that_go_away_leave_no_trace(
+    simulator: SimulatorServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Broken, rude and nonsensical connections print nothing, and the next one is served."""
+    port = int(simulator.url.rpartition(":")[2])
+    starts = [b"", b"POST", b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"A" * 70_000]
+    starts.append(b"POST /api/task/create HTTP/1.1\r\nContent-Length: 500\r\n\r\n{")
+    for start in starts:
+        for linger in (0, 1):
+            client = socket.create_connection(("127.0.0.1", port), 5)
+            client.sendall(start)
+            if linger:  # leave with RST instead of FIN
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+    assert ask(simulator, "/", method="GET", body="")[0] == 200
+    time.sleep(0.2)
+    assert capfd.readouterr() == ("", "")
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:

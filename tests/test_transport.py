@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from luma_widgets.config import ApiKey
 from luma_widgets.deadline import Call, StoppedError, tls_context
 from luma_widgets.redact import clean, excerpt, place, redact
-from luma_widgets.retries import Pace, RetryQuota
-from luma_widgets.transport import TOO_LARGE, Session, exchange
+from luma_widgets.retries import Backoff, RetryQuota
+from luma_widgets.transport import TIMED_OUT, TOO_LARGE, Session, exchange
 from tests import faultserver as fs
 
 CONTEXT = tls_context(verify=True)
@@ -142,6 +142,14 @@ def test_connecting_has_a_shorter_limit() -> None:
         call.remaining()
 
 
+def test_silence_ends_a_transfer_before_its_deadline() -> None:
+    """A transfer that has stopped is not waited for until the end of its time."""
+    began = time.monotonic()
+    with fs.FaultServer(fs.stall()) as server:
+        assert post(server, Call(30, idle=0.2)).answer.failure == TIMED_OUT
+    assert time.monotonic() - began < 2
+
+
 def test_all_addresses_of_a_name_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the first address of a name does not answer, the next one is used."""
     real = socket.getaddrinfo
@@ -165,7 +173,7 @@ def test_tls_context_is_made_from_a_path(tmp_path: Path) -> None:
 
 def test_delay_grows_with_jitter_up_to_its_longest() -> None:
     """Each wait is between half and all of a doubling time."""
-    low, high = Pace(random=lambda: 0.0), Pace(random=lambda: 1.0)
+    low, high = Backoff(random=lambda: 0.0), Backoff(random=lambda: 1.0)
     assert [low.delay(n) for n in (1, 2, 3)] == [0.25, 0.5, 1.0]
     assert [high.delay(n) for n in (1, 2, 9)] == [0.5, 1.0, 8.0]
 
@@ -192,6 +200,7 @@ def test_quota_is_used_up_and_comes_back_with_success() -> None:
         "Authorization: Bearer topsecret",
         "?X-Amz-Signature=topsecret&b",
         "policy=topsecret",
+        '{"policy": "topsecret"}',
     ],
 )
 def test_redact_hides_keys_and_signatures(text: str) -> None:
@@ -203,7 +212,13 @@ def test_redact_hides_keys_and_signatures(text: str) -> None:
 
 def test_redact_leaves_plain_words() -> None:
     """Ordinary messages are not touched."""
-    for text in ("Credits not enough", "Invalid API KEY", "key frames: 12", "Policy of the house"):
+    for text in (
+        "Credits not enough",
+        "Invalid API KEY",
+        "Against the content policy: violence",
+        "key frames: 12",
+        "Invalid api key: see api-documents",
+    ):
         assert redact(text, KEY) == text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ _NOTEBOOK = "quickstart.ipynb"
 
 
 def demo(folder: str, *, browser: bool = True, port: int | None = None) -> int:
-    """Copy the notebook, unless it is there, and run JupyterLab until it is stopped.
+    """Copy the notebook, unless it is there, and become JupyterLab until it is stopped.
 
     Parameters
     ----------
@@ -41,13 +42,15 @@ def demo(folder: str, *, browser: bool = True, port: int | None = None) -> int:
     except OSError as error:
         raise ConfigurationError(f"The folder {where} cannot be used: {error}") from None
     print(f"Working in {where.resolve()}. Press Ctrl+C twice to stop.", flush=True)
-    command = [sys.executable, "-m", "jupyterlab", _NOTEBOOK]
+    command = [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url=/lab/tree/{_NOTEBOOK}"]
     command += [] if browser else ["--no-browser"]
     command += [] if port is None else [f"--port={port}"]
-    try:
-        return subprocess.call(command, cwd=where)  # noqa: S603 - our own arguments
-    except KeyboardInterrupt:
-        return 0
+    # Jupyter refuses to run as root unless told to; in a container there is often nobody else.
+    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    os.chdir(where)
+    if os.name == "posix":
+        os.execv(sys.executable, command)  # noqa: S606 - signals reach JupyterLab itself then
+    return subprocess.call(command)  # noqa: S603 - our own arguments
 
 
 def notebooks() -> Path:

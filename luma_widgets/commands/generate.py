@@ -31,7 +31,10 @@ def generate(arguments: argparse.Namespace) -> int:
         for warning in request.warnings():
             print(f"Note: {warning.field} {warning.message}.")
         videos = experiment.count_new(request, range(arguments.repeats))
-        print(f"{experiment.preflight(request, videos)}.")
+        if videos:
+            print(f"{experiment.preflight(request, videos)}.")
+        else:
+            print("The log has this already; nothing is sent.")
         check_spending(videos, paid=not experiment.simulated, yes=arguments.yes)
         takes = [experiment.submit(request, take=take) for take in range(arguments.repeats)]
         _follow(experiment, takes)

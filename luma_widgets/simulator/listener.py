@@ -94,7 +94,10 @@ class Listener(socketserver.ThreadingTCPServer):
         with self.lock:
             self._serving[threading.current_thread()] = request
         try:
-            super().process_request_thread(request, client_address)
+            if self.closing.is_set():  # accepted at the last moment, when stop() did not see it
+                self.shutdown_request(request)
+            else:
+                super().process_request_thread(request, client_address)
         finally:
             with self.lock:
                 self._serving.pop(threading.current_thread(), None)
@@ -117,9 +120,6 @@ class Listener(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client that went away is no news."""
-        import traceback
-
-        traceback.print_exc()
 
 
 class _Handler(BaseHTTPRequestHandler):

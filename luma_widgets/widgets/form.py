@@ -144,6 +144,12 @@ class RequestForm(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no ty
         """
         self.aid.ask(click.id, text, yes, then)
 
+    def close(self) -> None:
+        """Take the form and its controls away."""
+        for child in self.children:
+            child.close()
+        super().close()
+
     @traitlets.validate("request")
     def _own_copy(self, proposal: Any) -> Ray2Request:
         # A request can be edited; the form's must not change under it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,8 @@ class ResultsView(Part):
         self._lock = threading.RLock()
         self._rows: dict[str, Row] = {}
         self._pictures: dict[str, str] = {}
+        self._waiting = 0  # posters that are being made
+        self._hung = 0.0  # when posters were last sent
         self._painters = DaemonPool("poster", 1, self.show_error)
 
     def update(self, rows: Iterable[Row]) -> None:
@@ -87,6 +90,7 @@ class ResultsView(Part):
             files = self._rows[row_id]["files"]
             if files and row_id not in self._pictures:
                 self._pictures[row_id] = ""
+                self._waiting += 1
                 self._painters.submit(partial(self._paint, row_id, files[0]))
 
     def _paint(self, row_id: str, path: str) -> None:
@@ -94,9 +98,12 @@ class ResultsView(Part):
         picture = poster(path)
         with self._lock:
             self._pictures[row_id] = picture
-            self._hang([card["id"] for card in self.cards])
+            self._waiting -= 1
+            if self._waiting == 0 or time.monotonic() - self._hung > 1.0:  # each sends all
+                self._hang([card["id"] for card in self.cards])
 
     def _hang(self, shown: list[str]) -> None:
+        self._hung = time.monotonic()
         pictures = {row_id: self._pictures.get(row_id) for row_id in shown}
         self.posters = {row_id: picture for row_id, picture in pictures.items() if picture}
 

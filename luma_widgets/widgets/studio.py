@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import ipywidgets
@@ -59,6 +60,8 @@ class Studio(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
     ''
     """
 
+    _open = False
+
     def __init__(
         self,
         experiment: Experiment | None = None,
@@ -69,6 +72,7 @@ class Studio(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
         self._mine: list[Experiment] = []
         self._watched: list[Experiment] = []
         self._seen = 0
+        self._reading = threading.Lock()
         self._estimates: dict[tuple[str, str], float | None] = {}
         if experiment is None:
             experiment = Experiment()
@@ -83,13 +87,18 @@ class Studio(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
         self.form.controls.repeats.observe(lambda _change: self._ahead.poke(), "value")
         self.form.on_generate(self._generate)
         self.key.on_key(self._switch)
+        self._open = True
 
     def close(self) -> None:
         """Take the studio away and end its background work; an experiment of its own closes too."""
+        if not self._open:  # ipywidgets calls this again when the object is forgotten
+            return
+        self._open = False
         self._ahead.close()
         self._live.close()
         for experiment in self._watched:
-            experiment.unobserve_all()
+            experiment.unobserve(self._row_changed, "revision")
+            experiment.unobserve(self._show_service, "notice")
         for experiment in self._mine:
             experiment.close()
         for part in (self.head, self.key, self.form, self.queue, self.results, self._bench):
@@ -112,13 +121,16 @@ class Studio(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
         self.experiment = experiment
         if experiment not in self._watched:
             self._watched.append(experiment)
-            experiment.observe(lambda _change: self._live.poke(), "revision")
-            experiment.observe(lambda _change: self._show_service(), "notice")
+            experiment.observe(self._row_changed, "revision")
+            experiment.observe(self._show_service, "notice")
         self._show_service()
         self._refresh()
         self._ahead.poke()
 
-    def _show_service(self) -> None:
+    def _row_changed(self, _change: object) -> None:
+        self._live.poke()
+
+    def _show_service(self, _change: object = None) -> None:
         experiment = self.experiment
         with self.head.hold_sync():
             self.head.banner = experiment.banner
@@ -175,12 +187,14 @@ class Studio(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
 
     def _refresh(self) -> None:
         """Take in the rows that changed since the last time."""
-        rows = self.experiment.rows(since=self._seen)
-        self._seen = max((row["revision"] for row in rows), default=self._seen)
-        if rows:
+        with self._reading:
+            rows = self.experiment.rows(since=self._seen)
+            if not rows:
+                return
+            self._seen = max(row["revision"] for row in rows)
             self.queue.update(rows)
             self.results.update(rows)
-            self._ahead.poke()  # balance, learned time and price may have changed
+        self._ahead.poke()  # balance, learned time and price may have changed
 
     def _preflight(self) -> None:
         form = self.form

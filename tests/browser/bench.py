@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,25 @@ class Server:
     runtime: Path
     process: subprocess.Popen[bytes]
 
+    def shut_kernels_down(self) -> None:
+        """End every kernel, so that the next test begins with none."""
+        for kernel in json.loads(self._ask("GET", "api/kernels")):
+            self._ask("DELETE", f"api/kernels/{kernel['id']}")
+
+    def _ask(self, method: str, place: str) -> str:
+        request = urllib.request.Request(self.address(place), method=method)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            text: str = answer.read().decode()
+            return text
+
     def address(self, place: str, **query: str) -> str:
         """Return the address of a page, with the token in it."""
         more = "".join(f"&{name}={value}" for name, value in query.items())
         return f"{self.url}/{place}?token={self.token}{more}"
 
-    def write(self, name: str, *cells: str) -> str:
-        """Put a notebook into the server's folder."""
+    def write(self, stem: str, *cells: str) -> str:
+        """Put a notebook with a new name into the server's folder."""
+        name = f"{stem}-{uuid.uuid4().hex[:8]}.ipynb"
         made = [nbformat.v4.new_code_cell(cell) for cell in cells]
         notebook = nbformat.v4.new_notebook(cells=made)
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}

@@ -48,11 +48,11 @@ def server(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Return a new page. An error of our own scripts fails the test; a picture is kept."""
+def tab(chromium: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Return a new browser tab. An error of our own scripts fails the test; a picture is kept."""
     context = chromium.new_context(viewport={"width": 1360, "height": 1000})
     shown = context.new_page()
-    shown.set_default_timeout(30_000)
+    shown.set_default_timeout(20_000)
     ours: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
@@ -64,6 +64,7 @@ def page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     SHOTS.mkdir(exist_ok=True)
     shown.screenshot(path=SHOTS / f"{request.node.name}.png".replace("/", "_"))
     context.close()
+    server.shut_kernels_down()
     assert ours == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,66 +27,68 @@ PROMPT = "A cat walking in the garden <b>slowly</b>"
 Connect = Callable[[set[Path]], Kernel]
 
 
-def open_studio(page: Page, server: Server, front_end: str) -> None:
-    """Show a studio in one of the front ends."""
-    name = server.write(f"{front_end}.ipynb", SETUP.format(name=front_end), "studio")
-    page.goto(server.address(PLACES[front_end].format(name=name)))
+def open_studio(tab: Page, server: Server, front_end: str) -> str:
+    """Show a studio in one of the front ends; return the name of its notebook."""
+    log = uuid.uuid4().hex[:8]
+    name = server.write(front_end, SETUP.format(name=log), "studio")
+    tab.goto(server.address(PLACES[front_end].format(name=name), reset=""))
     if front_end != "voila":
-        run_all(page)
-    page.locator(".lw-generate").wait_for(timeout=60_000)
+        run_all(tab)
+    tab.locator(".lw-generate").wait_for(timeout=60_000)
+    return name
 
 
 @pytest.mark.parametrize("front_end", PLACES)
 def test_from_the_form_to_the_video_and_the_row(
-    front_end: str, page: Page, server: Server, kernel_of: Connect
+    front_end: str, tab: Page, server: Server, kernel_of: Connect
 ) -> None:
     """Fill in, see a refusal explained, generate, see progress, see it play, see the row."""
     before = server.connections()
-    open_studio(page, server, front_end)
+    open_studio(tab, server, front_end)
     kernel = kernel_of(before)
-    generate = page.locator(".lw-generate")
-    expect(page.locator(".lw-badge")).to_have_text("Simulator")
+    generate = tab.locator(".lw-generate")
+    expect(tab.locator(".lw-badge")).to_have_text("Simulator")
     expect(generate).to_be_disabled()
 
-    refuse_and_explain(page, kernel)
-    page.get_by_role("button", name="9:16").click()
-    page.get_by_label("Prompt", exact=True).fill(PROMPT)
-    expect(page.locator(".lw-count")).to_have_text(f"{len(PROMPT)} characters")
+    refuse_and_explain(tab, kernel)
+    tab.get_by_role("button", name="9:16").click()
+    tab.get_by_label("Prompt", exact=True).fill(PROMPT)
+    expect(tab.locator(".lw-count")).to_have_text(f"{len(PROMPT)} characters")
     expect(generate).to_be_enabled()
     kernel.wait("studio.form.request.aspect_ratio", "9:16")
-    expect(page.locator(".lw-preflight")).to_contain_text("1 video")
+    expect(tab.locator(".lw-preflight")).to_contain_text("1 video")
 
     generate.dblclick()
-    task = page.locator(".lw-task")
+    task = tab.locator(".lw-task")
     expect(task).to_have_count(1)
     expect(task.locator(".lw-task-prompt")).to_have_text(PROMPT)
-    page.wait_for_function(
+    tab.wait_for_function(
         "parseFloat(document.querySelector('.lw-task-bar > div').style.width) > 5"
     )
 
-    card = page.locator(".lw-result")
+    card = tab.locator(".lw-result")
     expect(card).to_have_attribute("data-state", "stored", timeout=30_000)
     expect(task).to_have_count(0)
     expect(card.locator(".lw-result-prompt")).to_have_text(PROMPT)
     expect(card.locator("img.lw-poster")).to_be_visible()
     card.get_by_role("button", name="Play").click()
-    page.wait_for_function("document.querySelector('.lw-result video')?.currentTime > 0.3")
-    assert page.evaluate("document.querySelector('.lw-result video').videoWidth") == 540
+    tab.wait_for_function("document.querySelector('.lw-result video')?.currentTime > 0.3")
+    assert tab.evaluate("document.querySelector('.lw-result video').videoWidth") == 540
 
     assert kernel.get("exp.df['prompt'].tolist()") == [PROMPT]
     assert kernel.get("exp.df['state'].tolist()") == ["stored"]
     assert kernel.get("len(sim.creates)") == 1
 
 
-def refuse_and_explain(page: Page, kernel: Kernel) -> None:
+def refuse_and_explain(tab: Page, kernel: Kernel) -> None:
     """Give an address that is none, see why it is refused, and go back to text."""
-    page.get_by_role("button", name="Image to video").click()
-    address = page.get_by_label("Start image", exact=True)
+    tab.get_by_role("button", name="Image to video").click()
+    address = tab.get_by_label("Start image", exact=True)
     address.fill("cat.png")
-    note = page.locator(".lw-field-start_image .lw-note")
+    note = tab.locator(".lw-field-start_image .lw-note")
     expect(note).to_contain_text("http")
     expect(address).to_have_attribute("aria-invalid", "true")
-    expect(page.locator(".lw-generate")).to_be_disabled()
+    expect(tab.locator(".lw-generate")).to_be_disabled()
     assert "start_image" in kernel.get("[p.field for p in studio.form.problems]")
-    page.get_by_role("button", name="Text to video").click()
+    tab.get_by_role("button", name="Text to video").click()
     expect(address).to_be_hidden()

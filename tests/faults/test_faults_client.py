@@ -40,7 +40,7 @@ from luma_widgets.errors import (
     RequestError,
     ServiceError,
 )
-from luma_widgets.retries import Pace, retry_after
+from luma_widgets.retries import Backoff, retry_after
 from tests import faultserver as fs
 
 CANARY = "key_0canary0canary0canary0canary00"
@@ -57,7 +57,7 @@ class Sleeps(list[float]):
 
 def client_of(server: Any, **options: Any) -> lw.PixwithClient:
     """Make a client of a fault server that does not really wait."""
-    options.setdefault("pace", Pace(sleep=Sleeps(), random=lambda: 0.5))
+    options.setdefault("backoff", Backoff(sleep=Sleeps(), random=lambda: 0.5))
     options.setdefault("timeout", 5)
     url = server if isinstance(server, str) else server.url
     return lw.PixwithClient(api_key=CANARY, base_url=url, **options)
@@ -231,8 +231,11 @@ def test_A4_unsent_is_tried_three_times_with_jitter(
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     sleeps, hooks = Sleeps(), []
     with unreachable(kind) as (url, options, connections):
-        pace = Pace(sleep=sleeps)
-        with client_of(url, pace=pace, **options) as client, pytest.raises(NotSentError) as caught:
+        backoff = Backoff(sleep=sleeps)
+        with (
+            client_of(url, backoff=backoff, **options) as client,
+            pytest.raises(NotSentError) as caught,
+        ):
             client.create_task(REQUEST, before_send=lambda: hooks.append(1))
         assert connections(3) == 3
     assert "3 attempts" in str(caught.value)
@@ -240,6 +243,22 @@ def test_A4_unsent_is_tried_three_times_with_jitter(
     assert 0.25 <= sleeps[0] <= 0.5
     assert 0.5 <= sleeps[1] <= 1
     assert len(sleeps) == 2
+
+
+def test_A4_name_that_is_not_resolved_meets_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that does not answer holds a call no longer than its time."""
+    release = threading.Event()
+
+    def resolve(*_: Any) -> Any:
+        release.wait(5)
+        raise socket.gaierror(socket.EAI_AGAIN, "later")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    began = time.monotonic()
+    with client_of("https://slow.example", timeout=0.3) as client, pytest.raises(NotSentError):
+        client.create_task(REQUEST, attempts=1)
+    assert time.monotonic() - began < 1.5
+    release.set()
 
 
 def test_A4_unsent_then_sent_creates_once(tmp_path: Path) -> None:
@@ -339,6 +358,24 @@ def test_A4_proxy_tunnel_does_not_count_as_sent(
         assert "api-key" not in proxy.requests[0].headers
 
 
+def test_A4_tunnel_through_a_proxy_with_tls_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that is itself reached over TLS sees no key, and its certificate is checked."""
+    with (
+        fs.FaultServer(fs.created("t8"), tls=True) as service,
+        fs.FaultServer(fs.proxy(), tls=True) as proxy,
+        proxied_name("service.example", "127.0.0.1", monkeypatch),
+    ):
+        url, proxies = f"https://service.example:{service.port}", {"https": proxy.url}
+        with client_of(url, proxies=proxies) as client, pytest.raises(NotSentError):
+            client.create_task(REQUEST, attempts=1)
+        with client_of(url, verify=fs.trusted(tmp_path), proxies=proxies) as client:
+            assert client.create_task(REQUEST).task_id == "t8"
+        assert len(service.requests) == len(proxy.requests) == 1
+        assert "api-key" not in proxy.requests[0].headers
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -397,8 +434,8 @@ def test_A5_free_calls_wait_as_asked(value: str, low: float, high: float) -> Non
     sleeps = Sleeps()
     limited = fs.answer(429, b"", {"Retry-After": value})
     with fs.FaultServer(limited, CREDITS) as server:
-        pace = Pace(sleep=sleeps)
-        with client_of(server, pace=pace, timeout=100) as client:
+        backoff = Backoff(sleep=sleeps)
+        with client_of(server, backoff=backoff, timeout=100) as client:
             assert client.get_credits() == 7
     assert len(sleeps) == 1
     assert low <= sleeps[0] <= high
@@ -409,7 +446,7 @@ def test_A5_a_wish_beyond_the_deadline_is_not_waited_for() -> None:
     sleeps = Sleeps()
     with (
         fs.FaultServer(fs.answer(429, b"", {"Retry-After": "50"}), CREDITS) as server,
-        client_of(server, pace=Pace(sleep=sleeps), timeout=5) as client,
+        client_of(server, backoff=Backoff(sleep=sleeps), timeout=5) as client,
         pytest.raises(ServiceError),
     ):
         client.get_credits()
@@ -469,7 +506,10 @@ def test_A13_outage_with_1000_tasks_does_not_multiply_traffic() -> None:
 
 def test_A13_reads_keep_a_total_deadline() -> None:
     """All attempts and waits of a free call together end with its time."""
-    with fs.FaultServer(fs.stall()) as server, client_of(server, timeout=0.4, pace=None) as client:
+    with (
+        fs.FaultServer(fs.stall()) as server,
+        client_of(server, timeout=0.4, backoff=None) as client,
+    ):
         start = time.monotonic()
         with pytest.raises(ServiceError):
             client.get_credits()

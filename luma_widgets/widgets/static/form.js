@@ -43,6 +43,7 @@ class Aid {
     this.watch?.disconnect();
     clearTimeout(this.timer);
     clearTimeout(this.release);
+    clearTimeout(this.wait);
     this.undo.forEach((step) => step());
   }
 
@@ -188,12 +189,14 @@ class Aid {
     const click = (event) => {
       event.stopImmediatePropagation();
       event.preventDefault();
-      if (this.click) return;
+      if (this.click || event.detail > 1) return; // the second click of a double click
       this.click = uid();
       this.arm();
       this.message("", "quiet");
       this.question.hidden = true;
-      this.release = setTimeout(() => this.done(this.click), 15_000);
+      const busy = "Waiting for the kernel. The video is made when it is free.";
+      this.wait = setTimeout(() => this.message(busy, "warn"), 4000);
+      this.release = setTimeout(() => this.done(this.click), 60_000);
       this.model.send({ type: "generate", click: this.click, shown: this.shown() });
     };
     button.addEventListener("click", click, true);
@@ -204,6 +207,7 @@ class Aid {
   done(click) {
     if (click !== this.click) return;
     clearTimeout(this.release);
+    clearTimeout(this.wait);
     this.click = null;
     this.arm();
   }
@@ -243,7 +247,7 @@ class Aid {
   draw(el) {
     el.classList.add("lw", "lw-aid");
     this.preflight = h("div", { class: "lw-preflight", role: "status" });
-    this.question = h("div", { class: "lw-ask", role: "alertdialog", "aria-label": "Please confirm", hidden: true });
+    this.question = h("div", { class: "lw-ask", role: "alertdialog", "aria-label": "Please confirm", tabindex: "-1", hidden: true });
     this.words = h("p", { class: "lw-message", role: "alert" });
     this.code = h("pre", { class: "lw-code", tabindex: "0", role: "tabpanel", "aria-label": "Preview" });
     this.tabs = ["json", "curl", "python"].map((name) =>
@@ -297,7 +301,7 @@ class Aid {
       h("div", {}, agree, h("button", { class: "lw-button", type: "button", onclick: () => answer(false) }, "Cancel")),
     );
     this.question.hidden = !text;
-    if (text) agree.focus();
+    if (text) this.question.focus(); // not the button: a key that is pressed again must not pay
   }
 
   adoptImage(name, field) {
