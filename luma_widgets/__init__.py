@@ -44,6 +44,7 @@ _HOME = {
     "ServiceError": "errors",
     "TaskFailedError": "errors",
     "MediaError": "errors",
+    "ExpiredError": "errors",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604 - the keys are strings

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import urlsplit
 
-from . import create, images, media, reads, uploads
 from .config import KEY_VARIABLE, ApiKey, Settings, is_loopback, on_binder
-from .deadline import tls_context
 from .errors import ConfigurationError, Problem, RequestError, ServiceError
+from .media import images
+from .media.download import download
 from .request import Ray2Request
-from .retries import Backoff, RetryQuota
-from .tasks import Task, TaskState, TaskStatus, task_state
-from .transport import KeyAuth, Session, check_proxies
+from .transport import create, reads, uploads
+from .transport.deadline import tls_context
+from .transport.retries import Backoff, RetryQuota
+from .transport.session import KeyAuth, Session, check_proxies
+from .transport.tasks import Task, TaskState, TaskStatus, task_state
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -189,8 +191,8 @@ class PixwithClient:
         return target.image_url
 
     def download(self, url: str, folder: Path, stem: str) -> Path:
-        """Save a result's video or picture; see :func:`luma_widgets.media.download`."""
-        return media.download(self._media, url, folder, stem, own=self._own)
+        """Save a result's video or picture; see :func:`luma_widgets.media.download.download`."""
+        return download(self._media, url, folder, stem, own=self._own)
 
     def close(self) -> None:
         """Close the connections that are kept open."""

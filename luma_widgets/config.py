@@ -136,7 +136,7 @@ def check_base_url(url: str) -> str:
         host, port = parts.hostname or "", parts.port
     except (ValueError, TypeError, AttributeError):
         host, parts, port = "", urlsplit(""), None
-    plain = isinstance(url, str) and url.isprintable() and " " not in url
+    plain = str(url).isprintable() and " " not in str(url)
     if parts.scheme not in ("http", "https") or not host or not plain:
         raise ConfigurationError("The base URL must look like https://api.pixwith.ai.")
     if parts.username or parts.password or parts.query or parts.fragment:

@@ -19,6 +19,7 @@
     │   └── ServiceError                           a free call failed
     ├── TaskFailedError                            the service reports the task as failed
     └── MediaError                                 an image or a video cannot be used
+        └── ExpiredError                           a result's address is no longer valid
 
 Each message says what was wrong, where, and what to do. None of these objects ever holds the API
 key, a request or a response object: they can be pickled, logged and shown whole.
@@ -193,3 +194,7 @@ class TaskFailedError(LumaError):
 
 class MediaError(LumaError):
     """An image or a video cannot be read, checked, uploaded or downloaded."""
+
+
+class ExpiredError(MediaError):
+    """A result's address is no longer valid; asking for the task again is free and gives a new one."""

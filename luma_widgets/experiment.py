@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from traitlets import Int, Unicode
 
-from . import images
 from .client import PixwithClient
 from .config import ApiKey, Settings
 from .context import Context
 from .errors import ConfigurationError, ConfirmationNeededError, LogError
 from .log import RUNNING, ExperimentLog, Row, State
+from .media import images
 from .overview import ASK_FIRST, Overview
 from .request import Ray2Request
 from .sender import Sender
@@ -70,9 +70,12 @@ class Experiment(Overview):
 
     Examples
     --------
-    >>> with Experiment("cats") as experiment:  # doctest: +SKIP
-    ...     video = experiment.submit(Ray2Request(prompt="A cat walking in the garden"))
-    ...     print(video.wait().files)
+    >>> with Experiment("cats") as cats:
+    ...     cats.banner
+    'Simulator: videos are drawn on this machine, nothing is sent or paid. ...'
+    >>> video = experiment.submit(Ray2Request(prompt="A cat walking in the garden"))
+    >>> video.wait().state
+    'stored'
     """
 
     revision = Int(0, help="Grows with every change of a row.")

@@ -36,9 +36,9 @@ class Submission:
 
     Examples
     --------
-    >>> submission = experiment.submit(request)  # doctest: +SKIP
-    >>> submission.wait().files  # doctest: +SKIP
-    [PosixPath('.../luma-files/d425ab4dc256f0ebaa84862b9cea8a3d-0.mp4')]
+    >>> submission = experiment.submit(request)
+    >>> submission.wait().files
+    [PosixPath('...luma-files/...-0.mp4')]
     """
 
     def __init__(self, experiment: Home, row_id: str) -> None:

@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def service(monkeypatch):
-    """A fast service with a key, found through the environment as the real one is."""
+    """Run a fast service with a key, found through the environment as the real one is."""
     with lw.Simulator(speed=200, api_key=KEY) as simulator:
         monkeypatch.setenv("PIXWITH_BASE_URL", simulator.url)
         monkeypatch.setenv("PIXWITH_API_KEY", KEY)
@@ -160,7 +160,8 @@ def test_simulate_serves_until_it_is_interrupted():
         lines = [process.stdout.readline() for _ in range(4)]
         url = lines[1].strip().rpartition("=")[2]
         key = lines[2].strip().rpartition("=")[2]
-        with requests.post(f"{url}/api/task/get_credits", headers={"Api-Key": key}, json={}) as got:
+        call = f"{url}/api/task/get_credits"
+        with requests.post(call, headers={"Api-Key": key}, json={}, timeout=10) as got:
             assert got.json()["data"]["credits"] == 10_000
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130

@@ -18,13 +18,13 @@ from luma_widgets.config import ApiKey
 from luma_widgets.errors import (
     AuthenticationError,
     ConfigurationError,
+    ExpiredError,
     InsufficientCreditsError,
     RejectedError,
     ServiceError,
 )
-from luma_widgets.media import ExpiredError
-from luma_widgets.retries import Backoff
 from luma_widgets.simulator import SimulatorServer
+from luma_widgets.transport.retries import Backoff
 from tests import faultserver as fs
 
 KEY = "key_00000000000000000000000000000000"

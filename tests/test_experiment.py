@@ -18,8 +18,8 @@ from sqlalchemy import event
 
 import luma_widgets as lw
 from luma_widgets import context
-from luma_widgets.containers import is_whole
 from luma_widgets.log import Row, State
+from luma_widgets.media.containers import is_whole
 from luma_widgets.polling import Pace
 
 from .conftest import MakeExperiment, until

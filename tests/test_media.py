@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from luma_widgets import MediaError, PixwithClient, ServiceError
-from luma_widgets.addresses import is_public, rule_for
-from luma_widgets.containers import is_whole
-from luma_widgets.deadline import tls_context
-from luma_widgets.images import MAX_BYTES, load
-from luma_widgets.media import ExpiredError, download, file_stem
-from luma_widgets.retries import Backoff
-from luma_widgets.transport import Session
+from luma_widgets.errors import ExpiredError
+from luma_widgets.media.containers import is_whole
+from luma_widgets.media.download import download, file_stem
+from luma_widgets.media.images import MAX_BYTES, load
+from luma_widgets.transport.addresses import is_public, rule_for
+from luma_widgets.transport.deadline import tls_context
+from luma_widgets.transport.retries import Backoff
+from luma_widgets.transport.session import Session
 from tests import faultserver as fs
 
 CANARY = "key_0canary0canary0canary0canary00"

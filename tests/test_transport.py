@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luma_widgets.config import ApiKey
-from luma_widgets.deadline import Call, StoppedError, tls_context
-from luma_widgets.redact import clean, excerpt, place, redact
-from luma_widgets.retries import Backoff, RetryQuota
-from luma_widgets.transport import TIMED_OUT, TOO_LARGE, Session, exchange
+from luma_widgets.transport.deadline import Call, StoppedError, tls_context
+from luma_widgets.transport.redact import clean, excerpt, place, redact
+from luma_widgets.transport.retries import Backoff, RetryQuota
+from luma_widgets.transport.session import TIMED_OUT, TOO_LARGE, Session, exchange
 from tests import faultserver as fs
 
 CONTEXT = tls_context(verify=True)

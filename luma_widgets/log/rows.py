@@ -112,12 +112,12 @@ def _row(found: RowMapping) -> Row:
 
 def from_json(name: str, text: Any) -> Any:
     """Read a JSON column; what is damaged counts as empty, so that it hides no other row."""
-    kind: type[list[Any] | dict[str, Any]] = dict if name == "variables" else list
+    empty: list[Any] | dict[str, Any] = {} if name == "variables" else []
     try:
         value = json.loads(text) if text else None
     except (ValueError, TypeError):
         value = None
-    return value if isinstance(value, kind) else kind()
+    return value if isinstance(value, type(empty)) else empty
 
 
 def _seconds(start: Any, end: Any) -> float | None:

@@ -37,8 +37,10 @@ class ExperimentLog(Ledger):
 
     Examples
     --------
-    >>> log = ExperimentLog("experiments.sqlite")  # doctest: +SKIP
-    >>> log.df.groupby("resolution").elapsed.median()  # doctest: +SKIP
+    >>> log = ExperimentLog("experiments.sqlite")
+    >>> len(log.df)
+    0
+    >>> log.close()
     """
 
     def __init__(self, where: str | os.PathLike[str] = "luma.sqlite") -> None:

@@ -55,9 +55,10 @@ class Studio(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
 
     Examples
     --------
-    >>> studio = Studio()  # doctest: +SKIP
-    >>> studio.form.request.prompt  # doctest: +SKIP
+    >>> studio = Studio(experiment)
+    >>> studio.form.request.prompt
     ''
+    >>> studio.close()
     """
 
     _open = False

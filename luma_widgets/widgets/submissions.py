@@ -28,8 +28,9 @@ class SubmissionsView(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has n
 
     Examples
     --------
-    >>> video = experiment.submit(request)  # doctest: +SKIP
-    >>> SubmissionsView(experiment, [video.id])  # doctest: +SKIP
+    >>> video = experiment.submit(request)
+    >>> view = SubmissionsView(experiment, [video.id])
+    >>> view.close()
     """
 
     def __init__(self, experiment: Experiment, ids: Iterable[str], **kwargs: Any) -> None:

@@ -27,7 +27,6 @@ from IPython.core.ultratb import VerboseTB
 
 import luma_widgets as lw
 from luma_widgets.config import ApiKey
-from luma_widgets.create import UNKNOWN
 from luma_widgets.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -40,7 +39,8 @@ from luma_widgets.errors import (
     RequestError,
     ServiceError,
 )
-from luma_widgets.retries import Backoff, retry_after
+from luma_widgets.transport.create import UNKNOWN
+from luma_widgets.transport.retries import Backoff, retry_after
 from tests import faultserver as fs
 
 CANARY = "key_0canary0canary0canary0canary00"
@@ -839,7 +839,7 @@ JUNK = st.recursive(
 @given(JUNK | st.fixed_dictionaries({"status": JUNK, "result_urls": JUNK, "task_id": JUNK}))
 def test_C10_any_data_gives_a_state(data: Any) -> None:
     """Whatever the service says of a task, the result is a state of the known kinds."""
-    from luma_widgets.tasks import task_state
+    from luma_widgets.transport.tasks import task_state
 
     state = task_state("mine", data)
     assert state.task_id == "mine"

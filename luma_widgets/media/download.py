@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from .addresses import follow, rule_for
-from .answers import Answer
+from ..errors import ExpiredError, MediaError
+from ..transport.addresses import follow, rule_for
+from ..transport.answers import Answer
+from ..transport.deadline import Call
+from ..transport.redact import place
+from ..transport.session import TOO_LARGE, Session, exchange
 from .containers import ending, is_whole
-from .deadline import Call
-from .errors import MediaError
-from .redact import place
-from .transport import TOO_LARGE, Session, exchange
 
 MAX_BYTES = 512 * 2**20
 TIMEOUT = 600.0
@@ -27,10 +27,6 @@ REDIRECTS = 5
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 # Windows keeps these names for devices, whatever their ending.
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE | re.ASCII)
-
-
-class ExpiredError(MediaError):
-    """The address is no longer valid; asking for the task again gives a fresh one."""
 
 
 def download(

@@ -2,7 +2,7 @@
 
 :func:`exchange` never raises. Exceptions of requests and http.client hold the request, and their
 tracebacks hold the frames it passed through, key included; they end here and become an
-:class:`~luma_widgets.answers.Answer` with a few words of what went wrong.
+:class:`~luma_widgets.transport.answers.Answer` with a few words of what went wrong.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import requests.auth
 import requests.structures
 from urllib3.exceptions import DecodeError, IncompleteRead, ProxyError
 
-from . import __version__
+from .. import __version__
+from ..config import ApiKey
+from ..errors import ConfigurationError
 from .answers import Answer
-from .config import ApiKey
 from .connections import Adapter
 from .deadline import CALL, BlockedAddressError, Call, StoppedError
-from .errors import ConfigurationError
 
 logging.getLogger("luma_widgets").addHandler(logging.NullHandler())
 LOG = logging.getLogger("luma_widgets.transport")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import MediaError
+from ..errors import MediaError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from ..threads import start_daemon
 from .deadline import BlockedAddressError, Call, DeadlineSocket
-from .threads import start_daemon
 
 Found = Sequence[tuple[Any, ...]]
 

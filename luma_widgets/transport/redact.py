@@ -8,7 +8,7 @@ import json
 import re
 from urllib.parse import quote, urlsplit
 
-from .config import ApiKey
+from ..config import ApiKey
 
 EXCERPT = 2048
 _HIDDEN = "[hidden]"

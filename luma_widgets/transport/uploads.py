@@ -8,15 +8,15 @@ from typing import Any
 
 from urllib3.filepost import encode_multipart_formdata
 
+from ..errors import MediaError, RequestError, ServiceError
+from ..media.images import Picture
+from ..request import Ray2Request
 from .addresses import rule_for
 from .answers import Answer
 from .deadline import Call
-from .errors import MediaError, RequestError, ServiceError
-from .images import Picture
 from .redact import place
-from .request import Ray2Request
 from .retries import Backoff
-from .transport import FINAL, TIMED_OUT, Session, exchange
+from .session import FINAL, TIMED_OUT, Session, exchange
 
 ATTEMPTS = 3
 TIMEOUT = 300.0  # ten megabytes over a slow line

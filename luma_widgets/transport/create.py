@@ -6,17 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .answers import (
-    Answer,
-    Outcome,
-    Verdict,
-    judge,
-    refused_balance,
-    refused_key,
-)
-from .config import ApiKey
-from .deadline import Call
-from .errors import (
+from ..config import ApiKey
+from ..errors import (
     ApiError,
     AuthenticationError,
     InsufficientCreditsError,
@@ -25,10 +16,19 @@ from .errors import (
     RateLimitedError,
     RejectedError,
 )
+from .answers import (
+    Answer,
+    Outcome,
+    Verdict,
+    judge,
+    refused_balance,
+    refused_key,
+)
+from .deadline import Call
 from .redact import clean, excerpt
 from .retries import Backoff
+from .session import KeyAuth, Session, exchange
 from .tasks import Task
-from .transport import KeyAuth, Session, exchange
 
 LOG = logging.getLogger("luma_widgets.create")
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from .config import is_loopback
-from .errors import MediaError
+from ..config import is_loopback
+from ..errors import MediaError
 from .redact import place
 
 _MALFORMED = "The service gave a malformed address for a file."

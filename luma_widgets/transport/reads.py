@@ -6,14 +6,14 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from ..config import ApiKey
+from ..errors import ApiError, ServiceError
 from .answers import Answer, Envelope, read_envelope, refused_key
-from .config import ApiKey
 from .create import refusal
 from .deadline import Call
-from .errors import ApiError, ServiceError
 from .redact import clean, excerpt
 from .retries import Backoff, RetryQuota, retry_after
-from .transport import FINAL, KeyAuth, Session, exchange
+from .session import FINAL, KeyAuth, Session, exchange
 
 LOG = logging.getLogger("luma_widgets.reads")
 

@@ -1,0 +1,1 @@
+"""Pictures to upload and results to download: checked by content, whole or not at all."""
