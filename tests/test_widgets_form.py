@@ -327,7 +327,7 @@ def test_c8_scripts_never_assign_html() -> None:
     from luma_widgets.widgets.parts import STATIC
 
     scripts = {path.name: path.read_text() for path in STATIC.glob("*.js")}
-    assert len(scripts) == 6
+    assert len(scripts) == 7
     for name, text in scripts.items():
         for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
             assert word not in text, (name, word)

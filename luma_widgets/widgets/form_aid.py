@@ -31,7 +31,7 @@ class FormAid(Part):
         Called with the click's id and what the controls show.
     """
 
-    _esm = script("form")
+    _esm = script("images", "form")
     _css = style("form")
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
@@ -62,7 +62,7 @@ class FormAid(Part):
         notes: dict[str, list[list[str]]] = {}
         for tone, found in (("bad", problems), ("warn", request.warnings())):
             for problem in found:
-                notes.setdefault(problem.field, []).append([tone, sentence(problem.message)])
+                notes.setdefault(problem.field, []).append([tone, sentence(problem)])
         state = {"notes": notes, "ready": not problems, "images": images}
         if self._preview and self._request is not None:
             state["preview"] = previews(self._request)
@@ -133,10 +133,17 @@ class FormAid(Part):
         self.send({**news, **more})
 
 
-def sentence(text: str) -> str:
-    """Make a sentence of the end of one: "must be 5" becomes "Must be 5."."""
-    text = text.removesuffix(", or None")  # a form has no None: the field is left empty
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+def sentence(problem: Problem) -> str:
+    """Say a problem as a whole sentence, which begins with the field's label.
+
+    Examples
+    --------
+    >>> sentence(Problem("start_image", "x", "must be a full address, or None"))
+    'Start image must be a full address.'
+    """
+    labels = {field.name: field.label for field in Ray2Request.fields()}
+    text = problem.message.removesuffix(", or None")  # a form has no None: it is left empty
+    return f"{labels.get(problem.field, problem.field)} {text}."
 
 
 def previews(request: Ray2Request) -> dict[str, str]:

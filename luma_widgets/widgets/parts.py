@@ -16,9 +16,9 @@ Buffers = Sequence[Any]
 _log = logging.getLogger("luma_widgets")
 
 
-def script(stem: str) -> str:
+def script(*stems: str) -> str:
     """Return a widget's JavaScript module, with the helpers that all of them use before it."""
-    return _read("common.js") + _read(f"{stem}.js")
+    return "".join(_read(f"{stem}.js") for stem in ("common", *stems))
 
 
 def style(stem: str) -> str:

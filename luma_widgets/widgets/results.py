@@ -123,7 +123,9 @@ class ResultsView(Part):
         """Send one piece of a video. The browser asks for the next: no limit of rate is met."""
         row_id, number, offset = (content.get(key) for key in ("id", "number", "offset"))
         row = self._rows.get(str(row_id))
-        if row is None or type(number) is not int or type(offset) is not int or offset < 0:
+        if type(number) is not int or type(offset) is not int or min(number, offset) < 0:
+            return
+        if row is None:
             return
         answer = {"type": "video", "id": row_id, "number": number, "offset": offset}
         try:

@@ -9,7 +9,7 @@ import ipywidgets
 
 from ..config import ApiKey
 from ..experiment import Experiment
-from ..log import Row
+from ..log import DONE, Row
 from ..request import Ray2Request
 from ..service import shared_simulator
 from .cards import request_of
@@ -115,7 +115,7 @@ class Studio(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
         )
         self.results = ResultsView(load=self._load, _dom_classes=("lw-results-host",))
         parts = [self.head, self.key, self.form, self.queue, self.results]
-        self._bench = ipywidgets.Box(parts, _dom_classes=("lw-bench",))
+        self._bench = ipywidgets.Box(parts, _dom_classes=("lw", "lw-bench"))
 
     def _use(self, experiment: Experiment) -> None:
         """Submit to this experiment from now on, and follow its rows."""
@@ -195,7 +195,8 @@ class Studio(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
             self._seen = max(row["revision"] for row in rows)
             self.queue.update(rows)
             self.results.update(rows)
-        self._ahead.poke()  # balance, learned time and price may have changed
+        if any(row["state"] in DONE for row in rows):
+            self._ahead.poke()  # balance, learned time and price may have changed
 
     def _preflight(self) -> None:
         form = self.form

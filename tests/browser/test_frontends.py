@@ -27,10 +27,10 @@ PROMPT = "A cat walking in the garden <b>slowly</b>"
 Connect = Callable[[set[Path]], Kernel]
 
 
-def open_studio(tab: Page, server: Server, front_end: str) -> str:
-    """Show a studio in one of the front ends; return the name of its notebook."""
+def open_studio(tab: Page, server: Server, front_end: str, first: str = "") -> str:
+    """Show a studio in one of the front ends, after some code; return its notebook's name."""
     log = uuid.uuid4().hex[:8]
-    name = server.write(front_end, SETUP.format(name=log), "studio")
+    name = server.write(front_end, SETUP.format(name=log) + first, "studio")
     tab.goto(server.address(PLACES[front_end].format(name=name), reset=""))
     if front_end != "voila":
         run_all(tab)
@@ -57,10 +57,12 @@ def test_from_the_form_to_the_video_and_the_row(
     expect(generate).to_be_enabled()
     kernel.wait("studio.form.request.aspect_ratio", "9:16")
     expect(tab.locator(".lw-preflight")).to_contain_text("1 video")
+    generate.scroll_into_view_if_needed()
 
-    generate.dblclick()
+    double_click_slowly(tab)
     task = tab.locator(".lw-task")
     expect(task).to_have_count(1)
+    expect(tab.locator(".lw-ask")).to_be_hidden()
     expect(task.locator(".lw-task-prompt")).to_have_text(PROMPT)
     tab.wait_for_function(
         "parseFloat(document.querySelector('.lw-task-bar > div').style.width) > 5"
@@ -78,6 +80,18 @@ def test_from_the_form_to_the_video_and_the_row(
     assert kernel.get("exp.df['prompt'].tolist()") == [PROMPT]
     assert kernel.get("exp.df['state'].tolist()") == ["stored"]
     assert kernel.get("len(sim.creates)") == 1
+
+
+def double_click_slowly(tab: Page) -> None:
+    """Press Generate twice as people do: the second time after the kernel has answered."""
+    box = tab.locator(".lw-generate").bounding_box()
+    assert box is not None
+    tab.mouse.click(box["x"] + 20, box["y"] + 20)
+    expect(tab.locator(".lw-task")).to_have_count(1)
+    expect(tab.locator(".lw-generate")).to_be_enabled()
+    tab.mouse.down(click_count=2)
+    tab.mouse.up(click_count=2)
+    tab.wait_for_timeout(400)
 
 
 def refuse_and_explain(tab: Page, kernel: Kernel) -> None:

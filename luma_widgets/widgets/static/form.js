@@ -1,13 +1,10 @@
 // The form's companion. The controls are ordinary ipywidgets; this adds what must not cost
-// messages (counter, blank check, debounce), what stands beside them (problems, thumbnails,
-// uploads) and what stands below (preflight, question, preview).
+// messages (counter, blank check, debounce), what stands beside them (problems, and the pictures
+// of images.js) and what stands below (preflight, question, preview).
 
 const PAUSE = 500; // milliseconds after the last key until an edit is committed
-const CHUNK = 1 << 20;
-const MAX_IMAGE = 10_000_000;
-const TYPES = ["image/jpeg", "image/png"];
+const IMAGES = ["start_image", "end_image"];
 const BROKEN = "Must be text without broken emoji; remove the character that is shown as a box.";
-const local = new Map(); // address after an upload -> object URL of the local picture
 
 export default {
   render({ model, el }) {
@@ -22,14 +19,13 @@ class Aid {
     this.fields = {};
     this.undo = [];
     this.touched = new Set();
-    this.uploads = {};
     this.tab = "json";
     this.draw(el);
     this.undo.push(
       follow(model, ["state"], () => this.show()),
       follow(model, ["preflight"], () => this.showPreflight()),
       hear(model, {
-        upload: (news) => this.uploadNews(news),
+        upload: (news) => this.fields[news.field]?.image?.news(news),
         message: (news) => this.message(news.text, news.tone),
         ask: (news) => this.ask(news),
         done: (news) => this.done(news.click),
@@ -80,9 +76,9 @@ class Aid {
     const group = node.querySelector(".widget-toggle-button")?.parentElement;
     if (group) this.adoptToggles(field, group);
     if (input?.matches("textarea, input[type=text]")) this.adoptText(name, field);
-    if (name === "start_image" || name === "end_image") this.adoptImage(name, field);
+    if (IMAGES.includes(name)) field.image = new ImageField(this.model, name, field);
     node.append(note);
-    this.undo.push(() => note.remove());
+    this.undo.push(() => note.remove(), () => field.image?.close());
     this.show();
   }
 
@@ -234,9 +230,9 @@ class Aid {
       );
       const bad = !fresh && found.some(([tone]) => tone === "bad");
       field.input?.setAttribute("aria-invalid", String(bad));
-      if (name === "start_image" || name === "end_image") {
+      if (field.image) {
         field.node.hidden = !state.images;
-        this.thumb(field);
+        field.image.show();
       }
     }
     this.showPreview(state.preview);
@@ -302,73 +298,5 @@ class Aid {
     );
     this.question.hidden = !text;
     if (text) this.question.focus(); // not the button: a key that is pressed again must not pay
-  }
-
-  adoptImage(name, field) {
-    field.thumb = h("img", { class: "lw-thumb", alt: "", referrerpolicy: "no-referrer", hidden: true });
-    field.thumb.addEventListener("error", () => { field.thumb.hidden = true; });
-    field.bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
-    field.told = h("span", { class: "lw-quiet", role: "status" });
-    const label = field.node.querySelector(".widget-label")?.textContent ?? name;
-    const file = h("input", { type: "file", accept: TYPES.join(","), "aria-label": `Choose a file: ${label}` });
-    file.addEventListener("change", () => {
-      const [chosen] = file.files;
-      file.value = "";
-      if (chosen) this.upload(name, field, chosen);
-    });
-    const row = h("div", { class: "lw-image" }, field.thumb,
-      h("span", { class: "lw-button" }, "Choose a file", file), field.bar, field.told);
-    field.node.append(row);
-    this.undo.push(() => row.remove());
-  }
-
-  thumb(field) {
-    const address = field.input.value.trim();
-    const source = local.get(address) ?? address;
-    if (field.thumb.dataset.source === source) return;
-    field.thumb.dataset.source = source;
-    field.thumb.hidden = !/^(https?|blob):/.test(source);
-    if (!field.thumb.hidden) field.thumb.src = source;
-    else field.thumb.removeAttribute("src");
-  }
-
-  /** Check a local picture here, then send it in pieces; the kernel asks for each piece. */
-  upload(name, field, file) {
-    const trouble = !TYPES.includes(file.type) ? "Only JPEG and PNG pictures can be used."
-      : file.size > MAX_IMAGE ? `The picture has ${(file.size / 1e6).toFixed(1)} MB; 10 MB is the most.`
-      : file.size === 0 ? "The file is empty." : "";
-    field.told.className = trouble ? "lw-tone-bad" : "lw-quiet";
-    say(field.told, trouble || "Reading the file");
-    if (trouble) return;
-    const id = uid();
-    this.uploads[name] = { id, file };
-    field.bar.value = 0;
-    field.bar.hidden = false;
-    this.piece(name, 0);
-  }
-
-  async piece(name, offset) {
-    const { id, file } = this.uploads[name];
-    const bytes = await file.slice(offset, offset + CHUNK).arrayBuffer();
-    this.model.send({ type: "upload", field: name, id, offset, size: file.size }, undefined, [bytes]);
-  }
-
-  uploadNews({ field: name, id, stage, offset, text, url }) {
-    const upload = this.uploads[name];
-    const field = this.fields[name];
-    if (!upload || upload.id !== id || !field) return;
-    field.told.className = stage === "error" ? "lw-tone-bad" : "lw-quiet";
-    say(field.told, text);
-    if (stage === "more") {
-      field.bar.value = offset / upload.file.size;
-      this.piece(name, offset);
-    } else if (stage === "sending") {
-      field.bar.removeAttribute("value");
-    } else {
-      field.bar.hidden = true;
-      if (stage === "done") local.set(url, URL.createObjectURL(upload.file));
-      delete this.uploads[name];
-      this.thumb(field);
-    }
   }
 }
