@@ -259,15 +259,20 @@ def test_a_slow_client_call_does_not_block_others() -> None:
 
 def test_failed_exchange_leaves_no_circle_behind() -> None:
     """A failure's traceback holds the request; it goes away without the garbage collector."""
+
+    def alive() -> list[requests.PreparedRequest]:
+        return [o for o in gc.get_objects() if isinstance(o, requests.PreparedRequest)]
+
     gc.collect()
     gc.disable()
     try:
+        before = {id(request) for request in alive()}
         with fs.FaultServer(fs.reset(after_request=True)) as server:
             post(server)
         with fs.closed_port() as port:
             server.port = port
             post(server)
-        kept = [o for o in gc.get_objects() if isinstance(o, requests.PreparedRequest)]
+        kept = [request for request in alive() if id(request) not in before]
     finally:
         gc.enable()
     assert kept == []

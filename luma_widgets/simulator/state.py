@@ -173,8 +173,10 @@ class State:
             return [TaskRow(*row) for row in self._db.execute(query, values)]
 
     def _prepare(self, credits: float, api_key: str) -> None:  # noqa: A002 - the service's word
+        self._db.execute("BEGIN")  # both answers from one moment: another process may begin too
         mark = self._db.execute("PRAGMA application_id").fetchone()[0]
         used = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        self._db.execute("COMMIT")
         if mark != _APPLICATION_ID and (mark or used):
             raise sqlite3.DatabaseError("it is another program's database")
         _use_wal(self._db)
