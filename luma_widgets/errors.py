@@ -197,4 +197,4 @@ class MediaError(LumaError):
 
 
 class ExpiredError(MediaError):
-    """A result's address is no longer valid; asking for the task again is free and gives a new one."""
+    """A result has a new address; asking for the task again, which is free, gives it."""

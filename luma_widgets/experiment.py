@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("luma_widgets.experiment")
 FOLDER = "luma-files"
+# Only a program that works on a row moves it out of these.
+_SENDERS = frozenset({State.PREPARED, State.SENDING})
 
 
 class Experiment(Overview):
@@ -143,13 +146,11 @@ class Experiment(Overview):
         """
         if self._closed:
             raise LogError("This experiment is closed. Open it again to submit; nothing was sent.")
-        row, fresh = self.log.prepare(
-            request,
-            experiment=self.name,
-            base_url=self.client.name,
-            take=take,
-            unless_open=() if confirmed else ASK_FIRST,
-        )
+        ask = () if confirmed else ASK_FIRST
+        row, fresh = self._prepare(request, take, ask)
+        if not fresh and row["state"] in _SENDERS and self._recover():
+            # It was another program's, which is gone.
+            row, fresh = self._prepare(request, take, ask)
         if fresh:
             self._on_change(row)
             self._sender.start(row["id"])
@@ -221,8 +222,7 @@ class Experiment(Overview):
         int
             How many tasks are followed now that were not before.
         """
-        for row in self.log.recover():
-            self._on_change(row)
+        self._recover()
         for kept in self._context.spill.answers():
             self._absorb(kept)
         rows = self.log.rows(states=RUNNING)
@@ -237,6 +237,10 @@ class Experiment(Overview):
                 "open the experiment with a client of that service to follow them."
             )
         return len(self._context.poller) - before
+
+    def gave_up(self, row_id: str) -> bool:
+        """Tell whether the files of a finished video could not be fetched, after several tries."""
+        return self._watcher.gave_up(row_id)
 
     def wait_for_change(self, timeout: float | None = None) -> None:
         """Wait until a row changes, half a second at most: other programs change rows too."""
@@ -277,6 +281,24 @@ class Experiment(Overview):
 
     def __repr__(self) -> str:
         return f"<Experiment {self.name!r}: {self.client.name}, log {self.log.name}>"
+
+    def _prepare(
+        self, request: Ray2Request, take: int | str, unless_open: Collection[State]
+    ) -> tuple[Row, bool]:
+        return self.log.prepare(
+            request,
+            experiment=self.name,
+            base_url=self.client.name,
+            take=take,
+            unless_open=unless_open,
+        )
+
+    def _recover(self) -> bool:
+        """Settle the rows of programs that are gone; return whether there were any."""
+        changed = self.log.recover()
+        for row in changed:
+            self._on_change(row)
+        return bool(changed)
 
     def _connect(self, settings: Settings) -> PixwithClient:
         try:

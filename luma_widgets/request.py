@@ -16,7 +16,6 @@ from .fields import Choice, Field, Flag, ImageUrl, Text, fields_of
 from .payloads import IMAGES, flatten, in_order, read_images
 
 CREATE_URL = "https://api.pixwith.ai/api/task/create"
-MAXIMAGES = 2
 
 
 class Ray2Request(HasTraits):

@@ -132,7 +132,7 @@ class Sender:
                 self._context.move(row_id, State.NOT_SENT, _ANSWERED, **note)
             return False
         except BaseException as error:
-            to = _outcome(error, last=last)
+            to = _outcome(error, last=last or self._closed)
             self._context.move(row_id, to, _ANSWERED, **words(error))
             if not isinstance(error, Exception):
                 raise

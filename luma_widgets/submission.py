@@ -21,6 +21,9 @@ class Home(Protocol):
     def wait_for_change(self, timeout: float | None = None) -> None:
         """Wait until a row may have changed."""
 
+    def gave_up(self, row_id: str) -> bool:
+        """Tell whether the files of a finished video could not be fetched."""
+
     def cancel(self, row_id: str) -> bool:
         """Take a row back that has not been sent."""
 
@@ -94,6 +97,9 @@ class Submission:
         ------
         RejectedError, NotSentError, OutcomeUnknownError, TaskFailedError
             The row's own error, when it ends otherwise.
+        MediaError
+            When the video is finished but its files cannot be fetched, after several tries;
+            :meth:`Experiment.resume` tries again, for free.
         TimeoutError
             When the time is over; the submission goes on.
         """
@@ -104,6 +110,8 @@ class Submission:
                 return self
             if row["state"] in DONE:
                 break
+            if row["state"] == State.COMPLETED and self._experiment.gave_up(self.id):
+                raise errors.MediaError(row["error"] or "The files cannot be fetched.")
             rest = None if deadline is None else deadline - time.monotonic()
             if rest is not None and rest <= 0:
                 raise TimeoutError(

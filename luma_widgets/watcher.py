@@ -50,6 +50,7 @@ class Watcher:
         self._pace = pace or (LOCAL_PACE if context.client.local else Pace())
         self._pool = DaemonPool("fetch", 2, context.report)
         self._fetching: set[str] = set()
+        self._given_up: set[str] = set()
         context.follow = self.watch
 
     def watch(self, row: Row) -> None:
@@ -66,6 +67,10 @@ class Watcher:
         )
         delay = max(0.0, watch.estimate - watch.elapsed())
         self._context.poller.add(f"task {watch.row_id}", partial(self._ask, watch), delay)
+
+    def gave_up(self, row_id: str) -> bool:
+        """Tell whether the results of a task could not be fetched, after several tries."""
+        return row_id in self._given_up
 
     def close(self) -> None:
         """Take no more downloads."""
@@ -141,6 +146,7 @@ class Watcher:
     def _fetch_later(self, row: Row) -> None:
         if row["id"] not in self._fetching:
             self._fetching.add(row["id"])
+            self._given_up.discard(row["id"])
             self._pool.submit(partial(self._fetch, row))
 
     def _fetch(self, row: Row) -> None:
@@ -184,6 +190,12 @@ class Watcher:
             self._context.poller.add(
                 f"files {row['id']} {tries}", again, self._pace.longest * 2**tries
             )
+            return
+        self._given_up.add(row["id"])
+        self._context.notice(
+            f"The results of task {row['task_id']} cannot be fetched: {error} "
+            "Opening the experiment again, or its resume(), tries again."
+        )
 
     def _fetch_again(self, row: Row) -> None:
         self._fetch_later(row)

@@ -36,12 +36,22 @@ class Impatient(Pace):
 QUICK = Impatient(shortest=0.05, longest=0.1, stalled=0.05)
 
 
+class Frozen(lw.Simulator):
+    """A simulator whose tasks end only when a test moves its clock."""
+
+    def __init__(self) -> None:
+        self._now = time.time()
+        super().__init__(speed=60, estimated_time=6, spread=0, clock=lambda: self._now)
+
+    def later(self) -> None:
+        """Let a minute pass."""
+        self._now += 60
+
+
 @pytest.fixture
-def frozen() -> Iterator[lw.Simulator]:
-    """Return a simulator whose tasks end only when a test moves its clock."""
-    now = [time.time()]
-    with lw.Simulator(speed=60, estimated_time=6, spread=0, clock=lambda: now[0]) as running:
-        running.later = lambda: now.append(now.pop() + 60)  # type: ignore[attr-defined]
+def frozen() -> Iterator[Frozen]:
+    """Return a simulator whose clock stands still."""
+    with Frozen() as running:
         yield running
 
 
@@ -196,7 +206,7 @@ def test_another_take_pays_once_more(
 
 
 def test_A10_code_can_ask_for_confirmation(
-    make_experiment: MakeExperiment, frozen: lw.Simulator, cat: lw.Ray2Request
+    make_experiment: MakeExperiment, frozen: Frozen, cat: lw.Ray2Request
 ) -> None:
     """With confirmed=False an open request is not sent again, whichever experiment it is of."""
     cats = make_experiment(client=frozen.client())
@@ -362,6 +372,30 @@ def test_A11_a_row_that_was_taken_away_is_not_sent(
     assert simulator.requests["create"] == 0
 
 
+def test_D1_the_claim_is_on_disk_before_the_first_byte(
+    make_experiment: MakeExperiment, simulator: lw.Simulator, cat: lw.Ray2Request
+) -> None:
+    """When the request is about to leave, another program reads the row as sending."""
+    experiment = make_experiment(measure=False)
+    send = experiment.client.create_task
+    found: list[tuple[Any, int]] = []
+
+    def create_task(request: lw.Ray2Request, **options: Any) -> lw.Task:
+        check = options.pop("before_send")
+
+        def before_send() -> None:
+            with closing(sqlite3.connect(str(experiment.log.path))) as other:
+                row = other.execute("SELECT state, attempts, prompt FROM submissions").fetchone()
+            found.append((row, simulator.requests["create"]))
+            check()
+
+        return send(request, before_send=before_send, **options)
+
+    experiment.client.create_task = create_task  # type: ignore[method-assign]
+    experiment.submit(cat).wait(60)
+    assert found == [(("sending", 1, cat.prompt), 0)]
+
+
 # The log in trouble ------------------------------------------------------------------------
 
 
@@ -490,14 +524,14 @@ def test_E2_an_observer_that_fails_stops_nothing(
 
 
 def test_E1_a_new_session_resumes(
-    make_experiment: MakeExperiment, frozen: lw.Simulator, cat: lw.Ray2Request
+    make_experiment: MakeExperiment, frozen: Frozen, cat: lw.Ray2Request
 ) -> None:
     """A task that was left running is followed to its file, and never created again."""
     first = make_experiment(client=frozen.client())
     submission = first.submit(cat)
     until(lambda: submission.state == "processing")
     first.close()
-    frozen.later()  # type: ignore[attr-defined]
+    frozen.later()
     second = make_experiment(client=frozen.client())
     assert second.get(submission.id).wait(60).files[0].exists()
     assert frozen.requests["create"] == 1
@@ -546,7 +580,7 @@ def test_rows_of_another_service_are_left_alone(
 
 
 def test_E3_a_task_that_never_ends_is_stalled_and_can_be_resumed(
-    make_experiment: MakeExperiment, frozen: lw.Simulator, cat: lw.Ray2Request
+    make_experiment: MakeExperiment, frozen: Frozen, cat: lw.Ray2Request
 ) -> None:
     """Overdue is not failed: the row is stalled, is asked for on, and ends when the task does."""
     experiment = make_experiment(client=frozen.client())
@@ -560,13 +594,13 @@ def test_E3_a_task_that_never_ends_is_stalled_and_can_be_resumed(
     experiment.close()
     second = make_experiment(client=frozen.client())
     assert second.get(submission.id).state == "stalled"
-    frozen.later()  # type: ignore[attr-defined]
+    frozen.later()
     assert second.get(submission.id).wait(60).state == "stored"
     assert len(frozen.creates) == 1
 
 
 def test_E3_a_task_that_cannot_be_asked_for_is_stalled_too(
-    make_experiment: MakeExperiment, frozen: lw.Simulator, cat: lw.Ray2Request
+    make_experiment: MakeExperiment, frozen: Frozen, cat: lw.Ray2Request
 ) -> None:
     """A service that only answers with errors does not leave a row in progress for ever."""
     experiment = make_experiment(client=frozen.client())
@@ -579,7 +613,7 @@ def test_E3_a_task_that_cannot_be_asked_for_is_stalled_too(
 
 
 def test_C10_an_unknown_status_counts_as_running_and_is_said(
-    make_experiment: MakeExperiment, frozen: lw.Simulator, cat: lw.Ray2Request
+    make_experiment: MakeExperiment, frozen: Frozen, cat: lw.Ray2Request
 ) -> None:
     """The notice names the status; when the service reports a known one again, it is gone."""
     frozen.fail_next("unknown_status")
@@ -587,7 +621,7 @@ def test_C10_an_unknown_status_counts_as_running_and_is_said(
     submission = experiment.submit(cat)
     until(lambda: "unknown status 4" in experiment.notice)
     assert submission.state == "processing"
-    frozen.later()  # type: ignore[attr-defined]
+    frozen.later()
     assert submission.wait(60).files
     assert experiment.notice == ""
 
@@ -634,11 +668,99 @@ def test_results_that_cannot_be_saved_stay_completed(
     assert len(simulator.creates) == 1
 
 
+OTHER = """
+import sys
+import luma_widgets as lw
+log = lw.ExperimentLog(sys.argv[1])
+for take, prompt in enumerate(["A cat that waits", "A cat on its way"]):
+    row, _ = log.prepare(lw.Ray2Request(prompt=prompt), experiment="cats", base_url="simulator")
+log.begin_sending(row["id"])
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_A11_submitting_what_a_dead_program_had_prepared(
+    make_experiment: MakeExperiment, simulator: lw.Simulator
+) -> None:
+    """A row that nobody sends any more is sent now; one that was on its way is unknown."""
+    experiment = make_experiment(measure=False)
+    waiting, leaving = (
+        lw.Ray2Request(prompt=words) for words in ("A cat that waits", "A cat on its way")
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(experiment.log.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout
+    assert child.stdout.readline() == "ready\n"
+    assert experiment.submit(waiting).state == "prepared"
+    assert experiment.submit(leaving).state == "sending"
+    child.kill()
+    child.communicate()
+    assert experiment.submit(waiting).wait(60).files
+    with pytest.raises(lw.OutcomeUnknownError):
+        experiment.submit(leaving).wait(60)
+    assert simulator.requests["create"] == 1
+
+
+# Secrets -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", ["", "garbage", "500", "hang_up", "reject", "get"])
+def test_B7_the_key_is_in_nothing_that_is_written(
+    make_experiment: MakeExperiment, simulator: lw.Simulator, tmp_path: Path, trouble: str
+) -> None:
+    """Neither log, files, rows, DataFrame, notice nor error hold the key, even if a server does."""
+    key = simulator.api_key
+    if trouble == "reject":
+        simulator.fail_next(f"reject:Nobody may use {key} here")
+    elif trouble == "get":
+        simulator.inject("502", times=4, path="get")
+    elif trouble:
+        simulator.inject(trouble)
+    experiment = make_experiment()
+    notices: list[str] = []
+    experiment.observe(lambda change: notices.append(change.new), "notice")
+    submission = experiment.submit(lw.Ray2Request(prompt="A cat"))
+    failure = ""
+    try:
+        submission.wait(60)
+    except lw.LumaError as error:
+        failure = f"{error} {vars(error)}"
+    shown = [str(experiment.rows()), experiment.df.to_csv(), failure, *notices, repr(experiment)]
+    assert not [text for text in shown if key in text]
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) >= 3
+    assert not [path for path in written if key.encode() in path.read_bytes()]
+
+
+def test_waiting_for_files_that_cannot_be_fetched_has_an_end(
+    make_experiment: MakeExperiment, simulator: lw.Simulator, cat: lw.Ray2Request
+) -> None:
+    """After several tries wait says what is wrong; the video stays completed and can be resumed."""
+    experiment = make_experiment()
+    experiment._watcher._pace = Pace(shortest=0.05, longest=0.01)
+    experiment.folder.write_text("in the way")
+    submission = experiment.submit(cat)
+    with pytest.raises(lw.MediaError, match=experiment.folder.name):
+        submission.wait(60)
+    assert submission.state == "completed"
+    assert submission.task_id
+    assert submission.task_id in experiment.notice
+    experiment.folder.unlink()
+    experiment.resume()
+    assert submission.wait(60).files[0].exists()
+    assert len(simulator.creates) == 1
+
+
 # Waiting, cancelling, closing --------------------------------------------------------------
 
 
 def test_A7_interrupting_wait_changes_nothing(
-    make_experiment: MakeExperiment, frozen: lw.Simulator, cat: lw.Ray2Request
+    make_experiment: MakeExperiment, frozen: Frozen, cat: lw.Ray2Request
 ) -> None:
     """Ctrl+C in a waiting cell leaves row and background work as they are."""
     experiment = make_experiment(client=frozen.client())
@@ -651,19 +773,19 @@ def test_A7_interrupting_wait_changes_nothing(
         submission.wait(60)
     timer.join()
     assert submission.row == before
-    frozen.later()  # type: ignore[attr-defined]
+    frozen.later()
     assert submission.wait(60).files
 
 
 def test_waiting_has_an_end(
-    make_experiment: MakeExperiment, frozen: lw.Simulator, cat: lw.Ray2Request
+    make_experiment: MakeExperiment, frozen: Frozen, cat: lw.Ray2Request
 ) -> None:
     """After its timeout wait says how things stand, and the submission goes on."""
     submission = make_experiment(client=frozen.client()).submit(cat)
     for timeout in (0, 0.1):
         with pytest.raises(TimeoutError, match="It goes on"):
             submission.wait(timeout)
-    frozen.later()  # type: ignore[attr-defined]
+    frozen.later()
     assert submission.wait(60).state == "stored"
 
 
@@ -685,7 +807,7 @@ def test_cancelling_before_it_is_sent(
 
 
 def test_cancelling_after_it_was_sent(
-    make_experiment: MakeExperiment, frozen: lw.Simulator, cat: lw.Ray2Request
+    make_experiment: MakeExperiment, frozen: Frozen, cat: lw.Ray2Request
 ) -> None:
     """A task that runs cannot be cancelled, and nothing pretends that it can."""
     submission = make_experiment(client=frozen.client()).submit(cat)
@@ -758,7 +880,7 @@ print("end", flush=True)
 """
 
 
-def test_E2_a_script_ends_while_tasks_run(frozen: lw.Simulator, tmp_path: Path) -> None:
+def test_E2_a_script_ends_while_tasks_run(frozen: Frozen, tmp_path: Path) -> None:
     """A running task and a hanging request do not hold the end of a script up, nor make noise."""
     frozen.inject("delay", seconds=0)
     frozen.inject("delay", seconds=30)
@@ -783,7 +905,7 @@ def test_E2_a_script_ends_while_tasks_run(frozen: lw.Simulator, tmp_path: Path) 
 
 
 def test_a_thousand_tasks_run_in_ten_threads(
-    make_experiment: MakeExperiment, frozen: lw.Simulator, cat: lw.Ray2Request
+    make_experiment: MakeExperiment, frozen: Frozen, cat: lw.Ray2Request
 ) -> None:
     """Every task is asked for, in at most ten threads of the experiment."""
     first = make_experiment(client=frozen.client(), measure=False)

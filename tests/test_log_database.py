@@ -306,6 +306,39 @@ def test_D3_a_lock_that_does_not_end_is_said(
     log.close()
 
 
+@pytest.mark.parametrize("what", ["deleted", "moved", "replaced"])
+def test_a_log_that_lost_its_file_takes_no_row(
+    tmp_path: Path, cat: lw.Ray2Request, what: str
+) -> None:
+    """What would be written into a nameless file would be lost, so it is refused and said."""
+    path = tmp_path / "luma.sqlite"
+    log = lw.ExperimentLog(path)
+    log.prepare(cat, **CAT)
+    if what == "deleted":
+        path.unlink()
+    else:
+        path.rename(tmp_path / "other.sqlite")
+    if what == "replaced":
+        lw.ExperimentLog(path).close()
+    with pytest.raises(lw.LogError, match="moved, deleted or replaced"):
+        log.prepare(cat, take=1, **CAT)
+    if what == "moved":
+        (tmp_path / "other.sqlite").rename(path)
+        assert log.prepare(cat, take=1, **CAT)[1]
+    log.close()
+
+
+@pytest.mark.parametrize("name", ["a ?#%41&b.sqlite", "mode=ro", "猫.db"])
+def test_odd_names_are_names(tmp_path: Path, cat: lw.Ray2Request, name: str) -> None:
+    """Characters that mean something in a URL are part of the file's name."""
+    for count in (1, 2):
+        log = lw.ExperimentLog(tmp_path / name)
+        log.prepare(cat, take=count, **CAT)
+        assert len(log.rows()) == count
+        log.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 # Formats -----------------------------------------------------------------------------------
 
 

@@ -46,6 +46,7 @@ class Database:
         if self.path is not None:
             _ensure_file(self.path)
         self._engine = _engine(self.url)
+        self._file = _identity(self.path)
         try:
             with self.writing() as connection:
                 if self.path is not None:
@@ -62,7 +63,19 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Open a transaction in which this process alone writes; leaving it commits durably."""
+        """Open a transaction in which this process alone writes; leaving it commits durably.
+
+        Raises
+        ------
+        LogError
+            Also if the file was moved, deleted or replaced: what is written to an open file that
+            has lost its name is gone when the program ends.
+        """
+        if _identity(self.path) != self._file:
+            raise LogError(
+                f"{self.name} was moved, deleted or replaced while it was open. Put it back, or "
+                "open the log again. Nothing was sent."
+            )
         with self._connected("write") as connection, connection.begin():
             yield connection
 
@@ -162,6 +175,14 @@ def _begin_postgresql(connection: Connection) -> None:
     # Writers take turns, as they do in SQLite, so that revisions become visible in their order.
     if connection.get_execution_options().get("luma_purpose") == "write":
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK_NUMBER,))
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def _ensure_file(path: Path) -> None:

@@ -84,9 +84,8 @@ class Program:
 
 
 @pytest.fixture
-def paid(request: pytest.FixtureRequest) -> Iterator[lw.Simulator]:
+def paid() -> Iterator[lw.Simulator]:
     """Return a slow and faulty service that counts what it was paid for."""
-    del request
     with lw.Simulator(speed=60, estimated_time=6, spread=0, credits=1e6) as running:
         yield running
 
@@ -113,7 +112,7 @@ def trouble(simulator: lw.Simulator, chance: random.Random) -> None:
     for _ in range(400):
         fault = chance.choices(["delay", "hang_up", "reset", "500", "429"], [30, 1, 1, 1, 1])[0]
         simulator.inject(fault, seconds=chance.uniform(0, 0.08))
-        simulator.fail_next(chance.choices(["never_ends", "expired_url"], [30, 1])[0])
+        simulator.fail_next(chance.choices(["never_ends", "expired_url"], [15, 1])[0])
 
 
 def test_A6_A11_killed_programs_pay_once_and_lose_nothing(
@@ -144,7 +143,7 @@ def test_A6_A11_killed_programs_pay_once_and_lose_nothing(
     # Nothing is called failed or refused that the service did not call so.
     states = Counter(row["state"] for row in rows)
     assert set(states) <= {"processing", "completed", "stored", "unknown"}
-    assert states["unknown"] < INTENTS / 2
+    assert states["unknown"] < INTENTS * 3 / 4
     assert kills >= 5
     log.close()
     follow_to_the_end(paid, path)
@@ -158,6 +157,7 @@ def follow_to_the_end(paid: lw.Simulator, path: Path) -> None:
     client = paid.client()
     with client, lw.Experiment("cats", client=client, log=path, measure=False) as experiment:
         known = [s for s in experiment.submissions() if s.task_id in ending]
+        assert known
         until(lambda: all(s.state == "stored" for s in known), timeout=100)
         assert all(file.exists() for s in known for file in s.files)
     assert paid.requests["create"] == count
@@ -172,7 +172,6 @@ def test_A6_the_check_catches_a_naive_program(paid: lw.Simulator, tmp_path: Path
         before = paid.requests["create"]
         until(lambda before=before: paid.requests["create"] > before + 1)
         program.kill()
-        time.sleep(0)
         until(lambda number=number: len(paid.creates) >= number + 1)
         if paid_twice(paid):
             break
