@@ -6,25 +6,22 @@ import hashlib
 import logging
 import os
 import threading
-import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from traitlets import Int, Unicode
 
+from .background.runner import Runner
 from .client import PixwithClient
 from .config import ApiKey, Settings
-from .context import Context
 from .errors import ConfigurationError, ConfirmationNeededError, LogError
-from .log import RUNNING, ExperimentLog, Row, State
+from .log import ExperimentLog, Row, State
 from .media import images
 from .overview import ASK_FIRST, Overview
 from .request import Ray2Request
-from .sender import Sender
 from .service import connect
 from .submission import Submission
-from .watcher import Watcher
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -105,9 +102,14 @@ class Experiment(Overview):
         self._changed = threading.Condition()
         self._telling = threading.RLock()
         self._closed = False
-        self._context = Context(self.client, self.log, self.folder, self._on_change, self._note)
-        self._watcher = Watcher(self._context)
-        self._sender = Sender(self._context, self._watcher.watch, measure=measure)
+        self._runner = Runner(
+            self.client,
+            self.log,
+            self.folder,
+            on_revision=self._on_revision,
+            on_notice=self._note,
+            measure=measure,
+        )
         self.resume()
 
     # Submitting --------------------------------------------------------------------------
@@ -148,12 +150,11 @@ class Experiment(Overview):
             raise LogError("This experiment is closed. Open it again to submit; nothing was sent.")
         ask = () if confirmed else ASK_FIRST
         row, fresh = self._prepare(request, take, ask)
-        if not fresh and row["state"] in _SENDERS and self._recover():
+        if not fresh and row["state"] in _SENDERS and self._runner.recover():
             # It was another program's, which is gone.
             row, fresh = self._prepare(request, take, ask)
         if fresh:
-            self._on_change(row)
-            self._sender.start(row["id"])
+            self._runner.start(row)
         elif not confirmed and (row["experiment"], row["take"]) != (self.name, str(take)):
             raise ConfirmationNeededError(
                 f"The same request is {row['state']} already (submission {row['id']}). "
@@ -198,7 +199,7 @@ class Experiment(Overview):
             error_type="NotSentError",
         )
         if row is not None:
-            self._on_change(row)
+            self._runner.tell(row)
         return row is not None
 
     def get(self, row_id: str) -> Submission:
@@ -222,25 +223,11 @@ class Experiment(Overview):
         int
             How many tasks are followed now that were not before.
         """
-        self._recover()
-        for kept in self._context.spill.answers():
-            self._absorb(kept)
-        rows = self.log.rows(states=RUNNING)
-        mine = [row for row in rows if row["base_url"] == self.client.name]
-        before = len(self._context.poller)
-        for row in mine:
-            self._watcher.watch(row)
-        others = sorted({row["base_url"] for row in rows} - {self.client.name})
-        if others:
-            self._note(
-                f"{len(rows) - len(mine)} unfinished tasks belong to {', '.join(others)}; "
-                "open the experiment with a client of that service to follow them."
-            )
-        return len(self._context.poller) - before
+        return self._runner.resume()
 
     def gave_up(self, row_id: str) -> bool:
         """Tell whether the files of a finished video could not be fetched, after several tries."""
-        return self._watcher.gave_up(row_id)
+        return self._runner.gave_up(row_id)
 
     def wait_for_change(self, timeout: float | None = None) -> None:
         """Wait until a row changes, half a second at most: other programs change rows too."""
@@ -259,15 +246,7 @@ class Experiment(Overview):
             Seconds to wait for that.
         """
         self._closed = True
-        deadline = time.monotonic() + timeout
-        self._sender.close()
-        while self._sender.busy and time.monotonic() < deadline:
-            self.wait_for_change(0.05)
-        self._sender.settle()
-        self._context.poller.close()
-        self._watcher.close()
-        for part in (self._sender, self._context.poller, self._watcher):
-            part.join(min(1.0, max(0.0, deadline - time.monotonic())))
+        self._runner.close(timeout)
         if self._owns_client:
             self.client.close()
         if self._owns_log:
@@ -293,13 +272,6 @@ class Experiment(Overview):
             unless_open=unless_open,
         )
 
-    def _recover(self) -> bool:
-        """Settle the rows of programs that are gone; return whether there were any."""
-        changed = self.log.recover()
-        for row in changed:
-            self._on_change(row)
-        return bool(changed)
-
     def _connect(self, settings: Settings) -> PixwithClient:
         try:
             return connect(settings, self.log.path)
@@ -308,26 +280,12 @@ class Experiment(Overview):
                 self.log.close()
             raise
 
-    def _absorb(self, kept: dict[str, Any]) -> None:
-        """Put an answer into the log that the log could not take when it came."""
-        row = self.log.transition(
-            str(kept.get("id")),
-            State.PROCESSING,
-            since=frozenset({State.UNKNOWN}),
-            task_id=kept.get("task_id"),
-            estimated_time=kept.get("estimated_time"),
-            error=None,
-            error_type=None,
-        )
-        if row is not None:
-            self._on_change(row)
-
-    def _on_change(self, row: Row) -> None:
+    def _on_revision(self, revision: int) -> None:
         with self._changed:
             self._changed.notify_all()
         try:
             with self._telling:  # so that two threads cannot make the revision go back
-                self.revision = max(self.revision, int(row["revision"]))
+                self.revision = max(self.revision, revision)
         except Exception as error:  # noqa: BLE001 - an observer must not stop what is paid for
             self._note(f"An observer of the experiment failed: {type(error).__name__}: {error}")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from . import errors
+from .background.sender import request_of
 from .log import DONE, Row, State
 from .request import Ray2Request
-from .sender import request_of
 
 
 class Home(Protocol):

@@ -17,10 +17,10 @@ import pytest
 from sqlalchemy import event
 
 import luma_widgets as lw
-from luma_widgets import context
+from luma_widgets.background import context
+from luma_widgets.background.polling import Pace
 from luma_widgets.log import Row, State
 from luma_widgets.media.containers import is_whole
-from luma_widgets.polling import Pace
 
 from .conftest import MakeExperiment, until
 
@@ -244,7 +244,7 @@ def test_A14_a_row_that_cannot_be_sent_is_not_unknown(
     experiment = make_experiment()
     row = prepared(experiment)
     sql(experiment.log, "UPDATE submissions SET duration = 7")
-    experiment._sender.start(row["id"])
+    experiment._runner._sender.start(row["id"])
     with pytest.raises(lw.NotSentError, match="duration"):
         experiment.get(row["id"]).wait(60)
     assert simulator.requests["create"] == 0
@@ -367,7 +367,7 @@ def test_A11_a_row_that_was_taken_away_is_not_sent(
     experiment.client.create_task = create_task  # type: ignore[method-assign]
     submission = experiment.submit(cat)
     assert looked.wait(60)
-    until(lambda: not experiment._sender.busy)
+    until(lambda: not experiment._runner._sender.busy)
     assert submission.state == "unknown"
     assert simulator.requests["create"] == 0
 
@@ -420,7 +420,7 @@ def test_A8_a_log_that_fails_at_the_claim_stops_the_request(
     experiment = make_experiment(measure=False)
     row = prepared(experiment)
     undo = spoil(experiment.log)
-    experiment._sender.start(row["id"])
+    experiment._runner._sender.start(row["id"])
     until(lambda: "cannot be written" in experiment.notice)
     assert experiment.log.get(row["id"])["state"] == "prepared"
     undo()
@@ -457,7 +457,7 @@ def test_A9_a_task_id_that_the_log_cannot_take_is_shown_kept_and_written_later(
     until(lambda: "accepted" in experiment.notice)
     (created,) = simulator.creates
     assert created.task_id in experiment.notice
-    (answer,) = experiment._context.spill.answers()
+    (answer,) = experiment._runner._context.spill.answers()
     assert (answer["id"], answer["task_id"]) == (submission.id, created.task_id)
     assert submission.state == "sending"
     undo[0]()
@@ -500,7 +500,7 @@ def test_A9_an_answer_for_a_row_that_was_given_up_is_not_lost(
     until(lambda: experiment.notice)
     (created,) = simulator.creates
     assert created.task_id in experiment.notice
-    assert experiment._context.spill.answers()[0]["task_id"] == created.task_id
+    assert experiment._runner._context.spill.answers()[0]["task_id"] == created.task_id
 
 
 def test_E2_an_observer_that_fails_stops_nothing(
@@ -574,8 +574,8 @@ def test_rows_of_another_service_are_left_alone(
     experiment.close()
     second = make_experiment()
     assert second.resume() == 0
-    assert "1 unfinished tasks belong to https://api.pixwith.ai" in second.notice
-    assert len(second._context.poller) == 0
+    assert "1 unfinished task belongs to https://api.pixwith.ai" in second.notice
+    assert second._runner.following == 0
     assert simulator.requests["get"] == 0
 
 
@@ -584,7 +584,7 @@ def test_E3_a_task_that_never_ends_is_stalled_and_can_be_resumed(
 ) -> None:
     """Overdue is not failed: the row is stalled, is asked for on, and ends when the task does."""
     experiment = make_experiment(client=frozen.client())
-    experiment._watcher._pace = QUICK
+    experiment._runner._watcher._pace = QUICK
     submission = experiment.submit(cat)
     until(lambda: submission.state == "stalled")
     with pytest.raises(TimeoutError, match="still stalled"):
@@ -604,7 +604,7 @@ def test_E3_a_task_that_cannot_be_asked_for_is_stalled_too(
 ) -> None:
     """A service that only answers with errors does not leave a row in progress for ever."""
     experiment = make_experiment(client=frozen.client())
-    experiment._watcher._pace = QUICK
+    experiment._runner._watcher._pace = QUICK
     submission = experiment.submit(cat)
     until(lambda: submission.task_id)
     frozen._state._db.execute("UPDATE tasks SET task_id = 'lost'")  # type: ignore[union-attr]
@@ -742,7 +742,7 @@ def test_waiting_for_files_that_cannot_be_fetched_has_an_end(
 ) -> None:
     """After several tries wait says what is wrong; the video stays completed and can be resumed."""
     experiment = make_experiment()
-    experiment._watcher._pace = Pace(shortest=0.05, longest=0.01)
+    experiment._runner._watcher._pace = Pace(shortest=0.05, longest=0.01)
     experiment.folder.write_text("in the way")
     submission = experiment.submit(cat)
     with pytest.raises(lw.MediaError, match=experiment.folder.name):
@@ -799,7 +799,7 @@ def test_cancelling_before_it_is_sent(
     assert not submission.cancel()
     with pytest.raises(lw.NotSentError, match="nothing was charged"):
         submission.wait(1)
-    experiment._sender.send(submission.id)
+    experiment._runner._sender.send(submission.id)
     assert simulator.requests["create"] == 0
     again = experiment.submit(submission.request)
     assert again.id == submission.id
@@ -838,7 +838,7 @@ def test_closing_sends_nothing_more(
     experiment = make_experiment(measure=False)
     for take in range(10):
         experiment.submit(cat, take=take)
-    until(lambda: len(experiment._sender._busy) == 4)
+    until(lambda: len(experiment._runner._sender._busy) == 4)
     until(lambda: simulator.requests["create"] == 4)
     experiment.close(timeout=0.1)
     log = lw.ExperimentLog(experiment.log.path or "")
@@ -935,8 +935,21 @@ def test_a_thousand_tasks_run_in_ten_threads(
 
     until(asked, timeout=100)
     assert 1 <= most <= 10
-    assert len(second._context.poller) >= 1000
+    assert second._runner.following >= 1000
     assert len(frozen.creates) == 6
+
+
+def test_rows_of_another_experiment_on_the_same_log_are_noticed(
+    make_experiment: MakeExperiment, cat: lw.Ray2Request
+) -> None:
+    """What a second experiment, or another program, writes reaches the first one's observers."""
+    first, second = make_experiment(), make_experiment()
+    seen: list[int] = []
+    first.observe(lambda change: seen.append(change["new"]), "revision")
+    submission = second.submit(cat)
+    submission.wait(30)
+    until(lambda: seen and seen[-1] >= submission.row["revision"])
+    assert first.rows()[-1]["state"] == "stored"
 
 
 # Learning ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luma_widgets.polling import LOCAL_PACE, Pace, Poller
+from luma_widgets.background.polling import LOCAL_PACE, Pace, Poller
 
 from .conftest import until
 
@@ -103,7 +103,7 @@ def test_a_job_runs_when_it_is_due_and_not_before(poller: Poller, clock: Clock) 
     until(lambda: ran == ["now", "early"])
     tick(poller, clock, 5)
     until(lambda: ran == ["now", "early", "late"])
-    until(lambda: len(poller) == 0)
+    until(lambda: len(poller.names()) == 0)
 
 
 def test_a_job_runs_again_as_long_as_it_says(poller: Poller, clock: Clock) -> None:
@@ -121,7 +121,7 @@ def test_a_job_runs_again_as_long_as_it_says(poller: Poller, clock: Clock) -> No
     tick(poller, clock, 4)
     until(lambda: len(ran) == 2 and len(poller._due) == 1)
     tick(poller, clock, 22)
-    until(lambda: len(poller) == 0)
+    until(lambda: len(poller.names()) == 0)
     assert ran == [1000, 1022, 1044]
 
 
@@ -130,9 +130,9 @@ def test_a_known_key_stays_as_it_is(poller: Poller) -> None:
     ran: list[str] = []
     assert poller.add("key", lambda: ran.append("first"), delay=5)
     assert not poller.add("key", lambda: ran.append("second"))
-    assert len(poller) == 1
+    assert len(poller.names()) == 1
     assert poller.add("other", lambda: ran.append("other"))
-    until(lambda: len(poller) == 1)
+    until(lambda: len(poller.names()) == 1)
     assert poller.add("other", lambda: ran.append("again"))
     until(lambda: ran == ["other", "again"])
 
@@ -160,7 +160,7 @@ def test_E2_a_job_that_fails_does_not_stop_the_others(
     tick(poller, clock, 11)
     until(lambda: ran.count("good") == 2)
     tick(poller, clock, 70)
-    until(lambda: ran.count("bad") == 2 and len(poller) == 1)
+    until(lambda: ran.count("bad") == 2 and len(poller.names()) == 1)
 
 
 def test_a_thousand_jobs_need_few_threads(errors: list[BaseException]) -> None:
@@ -179,7 +179,7 @@ def test_a_thousand_jobs_need_few_threads(errors: list[BaseException]) -> None:
 
     for number in range(1000):
         poller.add(str(number), job(number))
-    until(lambda: len(poller) == 0)
+    until(lambda: len(poller.names()) == 0)
     poller.close()
     poller.join(10)
     assert set(counts.values()) == {3}

@@ -170,7 +170,7 @@ class Studio(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
         self.form.aid.say(f"Submitted: {made}.", "good")
 
     def _upload(self, picture: bytes) -> str:
-        return self.experiment.client.upload_image(picture)
+        return self.experiment.upload(picture)
 
     def _cancel(self, row_id: str) -> bool:
         return self.experiment.cancel(row_id)

@@ -25,7 +25,9 @@ def test_the_quickstart_makes_a_video_by_clicks(
     folder.mkdir()
     shutil.copy(NOTEBOOK, folder)
     before = server.connections()
-    tab.goto(server.address(f"{PLACES[front_end]}/{folder.name}/{NOTEBOOK.name}"))
+    # Voila answers when the whole notebook has run.
+    place = f"{PLACES[front_end]}/{folder.name}/{NOTEBOOK.name}"
+    tab.goto(server.address(place), timeout=90_000)
     if front_end != "voila":
         run_all(tab)
     studio = tab.locator(".lw-studio")

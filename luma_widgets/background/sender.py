@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from .context import Context, words
-from .errors import (
+from ..errors import (
     ConfigurationError,
     LogError,
     LumaError,
@@ -18,9 +17,10 @@ from .errors import (
     RejectedError,
     RequestError,
 )
-from .log import OUTCOME_UNKNOWN, Row, State
-from .request import Ray2Request
-from .threads import DaemonPool
+from ..log import OUTCOME_UNKNOWN, Row, State
+from ..request import Ray2Request
+from ..threads import DaemonPool
+from .context import Context, words
 
 ATTEMPTS = 3
 _RENEW_SECONDS = 15.0

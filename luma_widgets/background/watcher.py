@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from .client import TaskState, TaskStatus
+from ..client import TaskState, TaskStatus
+from ..errors import AuthenticationError, LumaError, MediaError
+from ..log import RUNNING, Row, State
+from ..log.rows import now_us
+from ..threads import DaemonPool
 from .context import Context, words
-from .errors import AuthenticationError, LumaError, MediaError
-from .log import RUNNING, Row, State
-from .log.rows import now_us
 from .polling import LOCAL_PACE, Pace
-from .threads import DaemonPool
 
+TASK = "task "  # begins the names of the jobs that ask for tasks
 _FETCH_ATTEMPTS = 5
 _POLLED = frozenset({State.PROCESSING, State.STALLED})
 
@@ -66,7 +67,7 @@ class Watcher:
             state=row["state"],
         )
         delay = max(0.0, watch.estimate - watch.elapsed())
-        self._context.poller.add(f"task {watch.row_id}", partial(self._ask, watch), delay)
+        self._context.poller.add(f"{TASK}{watch.row_id}", partial(self._ask, watch), delay)
 
     def gave_up(self, row_id: str) -> bool:
         """Tell whether the results of a task could not be fetched, after several tries."""

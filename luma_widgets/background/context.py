@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .client import PixwithClient
-from .errors import ApiError, LogError
-from .log import RUNNING, ExperimentLog, Row, State
-from .log.spill import Spill
+from ..client import PixwithClient
+from ..errors import ApiError, LogError
+from ..log import RUNNING, ExperimentLog, Row, State
+from ..log.spill import Spill
 from .polling import Poller
 
 _RETRY_SECONDS = 5.0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from .threads import DaemonPool, start_daemon
+from ..threads import DaemonPool, start_daemon
 
 Job = Callable[[], "float | None"]
 _AFTER_ERROR = 60.0
@@ -123,8 +123,10 @@ class Poller:
                 self._thread = start_daemon("poller", self._watch)
             return True
 
-    def __len__(self) -> int:
-        return len(self._jobs)
+    def names(self) -> list[str]:
+        """Return the names of the jobs."""
+        with self._changed:
+            return list(self._jobs)
 
     def close(self) -> None:
         """Stop. Jobs that are running end by themselves."""

@@ -1,0 +1,1 @@
+"""What goes on while nobody waits: sending, polling, downloading, and writing down what came."""
