@@ -15,12 +15,15 @@ from traitlets import Int, Unicode
 from .background.runner import Runner
 from .client import PixwithClient
 from .config import ApiKey, Settings
+from .doubts import Doubts
 from .errors import ConfigurationError, ConfirmationNeededError, LogError
+from .limits import SpendLimits, Spent
 from .log import ExperimentLog, Row, State
 from .media import images
-from .overview import ASK_FIRST, Overview
+from .overview import ASK_FIRST
 from .request import Ray2Request
 from .service import connect
+from .spending import Scope, Spending
 from .submission import Submission
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ FOLDER = "luma-files"
 _SENDERS = frozenset({State.PREPARED, State.SENDING})
 
 
-class Experiment(Overview):
+class Experiment(Doubts):
     """Submits requests, follows them to their files, and keeps every one in a durable log.
 
     With a key (``api_key=`` or ``PIXWITH_API_KEY``) it uses the service, otherwise the simulator
@@ -53,6 +56,8 @@ class Experiment(Overview):
     measure : bool, default True
         Read the balance, which is free, before and after tasks that run alone, so that prices
         can be told.
+    limits : SpendLimits, optional
+        Hard limits on what may be paid for. By default there are none, and on the simulator never.
 
     Attributes
     ----------
@@ -89,6 +94,7 @@ class Experiment(Overview):
         log: str | os.PathLike[str] | ExperimentLog | None = None,
         api_key: str | ApiKey | None = None,
         measure: bool = True,
+        limits: SpendLimits | None = None,
     ) -> None:
         super().__init__()
         self.set_trait("name", _checked_name(name))
@@ -99,6 +105,8 @@ class Experiment(Overview):
         self._owns_client = client is None
         base = self.log.path.parent if self.log.path else Path.cwd()
         self.folder = base / FOLDER
+        self.limits = SpendLimits() if self.simulated else limits or SpendLimits()
+        self._spending = Spending(self.log, self.name, self.client.name, self.limits)
         self._changed = threading.Condition()
         self._telling = threading.RLock()
         self._closed = False
@@ -143,6 +151,8 @@ class Experiment(Overview):
             If the request is incomplete.
         ConfirmationNeededError
             If ``confirmed=False`` and the same request is open already.
+        SpendLimitError
+            If it would pass one of the ``limits``; nothing is sent then.
         LogError
             If the row cannot be written; nothing is sent then.
         """
@@ -161,6 +171,17 @@ class Experiment(Overview):
                 "To pay for another video, pass confirmed=True."
             )
         return Submission(self, row["id"])
+
+    def spent(self, scope: Scope = "experiment") -> Spent:
+        """Say what was paid for, or may have been.
+
+        Parameters
+        ----------
+        scope : {"experiment", "session"}
+            This experiment, over all programs that write its log; or this program, over all
+            experiments of the same service.
+        """
+        return self._spending.spent(scope)
 
     def upload(self, source: str | Path | bytes | Image) -> str:
         """Upload an image and return its address; the same bytes are uploaded only once.
@@ -262,15 +283,31 @@ class Experiment(Overview):
         return f"<Experiment {self.name!r}: {self.client.name}, log {self.log.name}>"
 
     def _prepare(
-        self, request: Ray2Request, take: int | str, unless_open: Collection[State]
+        self,
+        request: Ray2Request,
+        take: int | str,
+        unless_open: Collection[State] = (),
+        retry_of: str | None = None,
     ) -> tuple[Row, bool]:
+        """Put an intent on disk, unless it is there already or would pass a limit."""
         return self.log.prepare(
             request,
             experiment=self.name,
             base_url=self.client.name,
             take=take,
             unless_open=unless_open,
+            guard=self._spending.guard(request),
+            **({} if retry_of is None else {"retry_of": retry_of}),
         )
+
+    def _put(self, request: Ray2Request, take: str, *, retry_of: str) -> Submission:
+        row, fresh = self._prepare(request, take, retry_of=retry_of)
+        if fresh:
+            self._runner.start(row)
+        return Submission(self, row["id"])
+
+    def _submission(self, row_id: str) -> Submission:
+        return Submission(self, row_id)
 
     def _connect(self, settings: Settings) -> PixwithClient:
         try:

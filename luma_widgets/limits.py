@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from .errors import ConfigurationError, SpendLimitError
@@ -51,7 +48,7 @@ class SpendLimits:
     Parameters
     ----------
     session_videos, session_credits : int, float or None, default None
-        For this program, from its start, over all experiments. None is no limit.
+        For this program, from its start, over all experiments of the log. None is no limit.
     experiment_videos, experiment_credits : int, float or None, default None
         For the experiment, over all programs that write its log.
 
@@ -105,6 +102,9 @@ class SpendLimits:
                     f"limits=SpendLimits({scope}_{unit}=...)."
                 )
 
+    def __bool__(self) -> bool:
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
     def __str__(self) -> str:
         parts = []
         for field in fields(self):
@@ -114,27 +114,3 @@ class SpendLimits:
                 article = "an" if scope == "experiment" else "a"
                 parts.append(f"{value:,.10g} {unit} {article} {scope}")
         return ", ".join(parts) or "no limit"
-
-
-class Session:
-    """What this program has paid for, by service. One for the whole process.
-
-    ``lock`` makes looking and adding one step for all threads.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self._videos: dict[str, dict[tuple[str, int], int]] = defaultdict(lambda: defaultdict(int))
-
-    def videos(self, base_url: str) -> Mapping[tuple[str, int], int]:
-        """Return how many videos of each (resolution, duration) were sent to a service."""
-        with self.lock:
-            return dict(self._videos[base_url])
-
-    def add(self, base_url: str, setting: tuple[str, int]) -> None:
-        """Count a video."""
-        with self.lock:
-            self._videos[base_url][setting] += 1
-
-
-SESSION = Session()

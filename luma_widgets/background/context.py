@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..client import PixwithClient
-from ..errors import ApiError, LogError
+from ..errors import ApiError, LogError, LumaError
 from ..log import RUNNING, ExperimentLog, Row, State
 from ..log.spill import Spill
 from .polling import Poller
@@ -72,6 +73,16 @@ class Context:
         elif "task_id" in values:
             self._homeless(row_id, values)
         return row
+
+    def measure(self, row_id: str) -> None:
+        """Note the balance after a task that was alone; see Sender for the one before."""
+        with contextlib.suppress(LumaError):
+            row = self.log.get(row_id)
+            if row["credits_before"] is None or not self.log.was_alone(row):
+                return
+            changed = self.log.annotate(row_id, credits_after=self.client.get_credits())
+            if changed is not None:
+                self.on_change(changed)
 
     def report(self, error: BaseException) -> None:
         """Show an unexpected error of the background work; the work goes on."""

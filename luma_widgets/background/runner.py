@@ -63,6 +63,11 @@ class Runner:
         """Say that a row has changed."""
         self._on_revision(int(row["revision"]))
 
+    def follow(self, row: Row) -> None:
+        """Follow a row that has a task id now."""
+        self.tell(row)
+        self._watcher.watch(row)
+
     @property
     def following(self) -> int:
         """How many tasks are followed."""

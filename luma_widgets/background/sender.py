@@ -24,6 +24,7 @@ from .context import Context, words
 
 ATTEMPTS = 3
 _RENEW_SECONDS = 15.0
+_CHARGED_SECONDS = 3.0
 _ANSWERED = frozenset({State.SENDING, State.UNKNOWN})
 _UNCLAIMED = frozenset({State.PREPARED})
 _CLOSED = "The experiment was closed before this was sent; nothing was charged."
@@ -76,7 +77,7 @@ class Sender:
             if self._closed:
                 self._give_up(row_id)
                 return
-            row = self._context.log.begin_sending(row_id)
+            row = self._context.log.begin_sending(row_id, before)
             if row is None:
                 return  # cancelled, or another process's
             self._context.on_change(row)
@@ -84,7 +85,7 @@ class Sender:
             self._waiting.discard(row_id)
             self._context.poller.add("lease", self._renew_lease, _RENEW_SECONDS)
             try:
-                again = self._attempt(row, before, last=attempt == ATTEMPTS)
+                again = self._attempt(row, last=attempt == ATTEMPTS)
                 if again:
                     self._waiting.add(row_id)
             finally:
@@ -119,7 +120,7 @@ class Sender:
         note = {"error_type": "NotSentError", "error": _CLOSED}
         self._context.move(row_id, State.ABANDONED, _UNCLAIMED, **note)
 
-    def _attempt(self, row: Row, before: float | None, *, last: bool) -> bool:
+    def _attempt(self, row: Row, *, last: bool) -> bool:
         """Make one request. Return whether it should be made again."""
         row_id = row["id"]
         try:
@@ -134,6 +135,10 @@ class Sender:
         except BaseException as error:
             to = _outcome(error, last=last or self._closed)
             self._context.move(row_id, to, _ANSWERED, **words(error))
+            if to is State.UNKNOWN:
+                # A few seconds later the balance shows whether something was charged.
+                measure = partial(self._context.measure, row_id)
+                self._context.poller.add(f"balance {row_id}", measure, _CHARGED_SECONDS)
             if not isinstance(error, Exception):
                 raise
             return to is State.PREPARED
@@ -143,7 +148,6 @@ class Sender:
             _ANSWERED,
             task_id=task.task_id,
             estimated_time=task.estimated_time,
-            credits_before=before,
             error=None,
             error_type=None,
         )

@@ -125,7 +125,7 @@ class Watcher:
         return None
 
     def _failed(self, watch: _Watch) -> float | None:
-        self._measure(watch.row_id)
+        self._context.measure(watch.row_id)
         self._context.move(
             watch.row_id,
             State.FAILED,
@@ -160,7 +160,7 @@ class Watcher:
             return
         names = [str(file.relative_to(self._context.folder.parent)) for file in files]
         since = frozenset({State.COMPLETED})
-        self._measure(row["id"])
+        self._context.measure(row["id"])
         self._context.move(row["id"], State.STORED, since, files=names, error=None, error_type=None)
         self._fetching.discard(row["id"])
 
@@ -200,14 +200,6 @@ class Watcher:
 
     def _fetch_again(self, row: Row) -> None:
         self._fetch_later(row)
-
-    def _measure(self, row_id: str) -> None:
-        """Note the balance after a task that ran alone; see Sender for the one before."""
-        log, client = self._context.log, self._context.client
-        with contextlib.suppress(LumaError):
-            row = log.get(row_id)
-            if row["credits_before"] is not None and log.was_alone(row):
-                log.annotate(row_id, credits_after=client.get_credits())
 
 
 def _trouble(watch: _Watch, error: LumaError) -> str:

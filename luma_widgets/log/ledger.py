@@ -19,6 +19,7 @@ from . import schema
 from .database import Database
 from .owners import Lease
 from .rows import (
+    Guard,
     Row,
     T,
     change_rows,
@@ -26,11 +27,16 @@ from .rows import (
     intent_key,
     new_id,
     now_us,
+    paid_videos,
     select_row,
 )
 from .states import NEVER_PAID, OUTCOME_UNKNOWN, STEPS, State
 
-_BLANK = {"error": None, "error_type": None, "excerpt": None, "sent_at": None, "attempts": 0}
+_BLANK = {
+    **dict.fromkeys(("error", "error_type", "excerpt", "sent_at", "credits_before")),
+    "credits_after": None,
+    "attempts": 0,
+}
 # What becomes of the rows of a process that is gone.
 _LOST = {
     "state": State.UNKNOWN,
@@ -71,6 +77,7 @@ class Ledger:
         base_url: str,
         take: int | str = 0,
         unless_open: Collection[State] = (),
+        guard: Guard | None = None,
         **extra: Any,
     ) -> tuple[Row, bool]:
         """Put an intent on disk, or find the row that has it already.
@@ -85,6 +92,9 @@ class Ledger:
             Tells repeats of the same request apart.
         unless_open : collection of State
             If a row of the same request is in one of these states, return that row instead.
+        guard : callable, optional
+            Called in the same transaction, before the row is written, with what was paid for in
+            the session and the experiment; what it raises is passed on.
         **extra
             Values for ``sweep``, ``variables`` or ``retry_of``.
 
@@ -111,6 +121,8 @@ class Ledger:
             running = select_row(connection, same & T.c.state.in_(list(unless_open)))
             if running:
                 return running, False
+            if guard is not None:
+                guard(self._paid(connection, experiment, base_url))
             if found:
                 again = {**_BLANK, "state": State.PREPARED, "owner": owner, **extra}
                 where = T.c.id == found["id"]
@@ -168,17 +180,27 @@ class Ledger:
             rows = change_rows(connection, where, sources, {"state": to, **values})
             return rows[0] if rows else None
 
-    def begin_sending(self, row_id: str) -> Row | None:
+    def begin_sending(self, row_id: str, credits_before: float | None = None) -> Row | None:
         """Claim a prepared row of this process for one attempt; durable when it returns.
+
+        Parameters
+        ----------
+        row_id : str
+        credits_before : float, optional
+            The balance, where nothing else is being paid for.
 
         Returns
         -------
         dict or None
             The row, now ``sending``; None when it is not this process's to send.
         """
-        now = now_us()
         return self.transition(
-            row_id, State.SENDING, mine=True, sent_at=now, attempts=T.c.attempts + 1
+            row_id,
+            State.SENDING,
+            mine=True,
+            sent_at=now_us(),
+            attempts=T.c.attempts + 1,
+            credits_before=credits_before,
         )
 
     def is_mine_to_send(self, row_id: str) -> bool:
@@ -250,6 +272,15 @@ class Ledger:
     def close(self) -> None:
         """Close the connections of this process."""
         self._database.close()
+
+    def _paid(
+        self, connection: Connection, experiment: str, base_url: str
+    ) -> dict[str, dict[tuple[str, int], int]]:
+        """Count what was paid for: by this program, and in an experiment."""
+        here = T.c.base_url == base_url
+        session = T.c.owner.in_(self._lease.names_of_this_process())
+        scopes = {"session": here & session, "experiment": here & (T.c.experiment == experiment)}
+        return paid_videos(connection, scopes)
 
     def _clock(self, connection: Connection) -> float:
         """Seconds since 1970 by the database's clock; a SQLite file has this machine's."""

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import psutil
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, and_, insert, select, update
 
 from . import schema
 
@@ -135,6 +135,13 @@ class Lease:
             if self._owner is None or self._owner.pid != os.getpid():
                 self._owner = Owner.current()
             return self._owner
+
+    def names_of_this_process(self) -> Select[tuple[str]]:
+        """Return the query for every name of this process: each open log has one of its own."""
+        same = [name for name in vars(self.owner()) if name != "id"]
+        table = schema.owners
+        where = and_(*(table.c[name] == getattr(self.owner(), name) for name in same))
+        return select(table.c.id).where(where)
 
     def hold(self, connection: Connection) -> str:
         """Write the lease, unless it is fresh, and return the name of this process."""

@@ -6,15 +6,18 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, literal, select, update
 
 from . import schema
-from .states import State
+from .states import NEVER_PAID, State
 
 Row = dict[str, Any]
+# Takes what was paid for in the session and the experiment, as the number of videos of each
+# (resolution, duration); raises to stop a submission.
+Guard = Callable[[Mapping[str, Mapping[tuple[str, int], int]]], None]
 T = schema.submissions
 
 
@@ -66,6 +69,27 @@ def select_row(connection: Connection, where: ColumnElement[bool]) -> Row | None
     query = select(T).where(where).order_by(T.c.seq).limit(1)
     found = connection.execute(query).mappings().one_or_none()
     return None if found is None else _row(found)
+
+
+def paid_videos(
+    connection: Connection, mine: Mapping[str, ColumnElement[bool]]
+) -> dict[str, dict[tuple[str, int], int]]:
+    """Count the videos that were paid for, or may have been, by resolution and duration.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+    mine : mapping of str to sqlalchemy expression
+        Which rows count, under the name of each count.
+    """
+    paid = T.c.state.not_in([*NEVER_PAID, State.QUEUED])
+    setting = (T.c.resolution, T.c.duration)
+    counts = {}
+    for name, where in mine.items():
+        query = select(*setting, func.count()).where(where & paid).group_by(*setting)
+        found = connection.execute(query)
+        counts[name] = {(resolution, duration): n for resolution, duration, n in found}
+    return counts
 
 
 def intent_key(experiment: str, base_url: str, fingerprint: str, take: int | str) -> str:

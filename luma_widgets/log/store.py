@@ -103,12 +103,13 @@ class ExperimentLog(Ledger):
         since: int = 0,
         states: Iterable[State] | None = None,
         fingerprint: str | None = None,
+        task_id: str | None = None,
     ) -> list[Row]:
         """Return rows, oldest first.
 
         Parameters
         ----------
-        experiment, fingerprint : str, optional
+        experiment, fingerprint, task_id : str, optional
             Only rows that have these.
         since : int, default 0
             Only rows that changed after this revision.
@@ -127,6 +128,8 @@ class ExperimentLog(Ledger):
             where &= T.c.state.in_(list(states))
         if fingerprint is not None:
             where &= T.c.fingerprint == fingerprint
+        if task_id is not None:
+            where &= T.c.task_id == task_id
         with self._database.reading() as connection:
             return select_rows(connection, where)
 
@@ -155,6 +158,18 @@ class ExperimentLog(Ledger):
         later = others & (T.c.sent_at >= row["created_at"])
         with self._database.reading() as connection:
             return connection.scalar(select(T.c.id).where(later).limit(1)) is None
+
+    def paid_videos(self, experiment: str, base_url: str) -> dict[str, dict[tuple[str, int], int]]:
+        """Count the videos that were paid for, or may have been.
+
+        Returns
+        -------
+        dict
+            Under ``"session"`` (by this program) and ``"experiment"``, the number of videos for
+            each (resolution, duration).
+        """
+        with self._database.reading() as connection:
+            return self._paid(connection, experiment, base_url)
 
     def measured_price(self, base_url: str, resolution: str, duration: int) -> float | None:
         """Return the credits that a setting cost when it was last measured, or None.
