@@ -21,6 +21,7 @@ _HOME = {
     "Experiment": "experiment",
     "Submission": "submission",
     "ExperimentLog": "log",
+    "read_log": "log",
     "Doubt": "doubts",
     "SpendLimits": "limits",
     "Spent": "limits",

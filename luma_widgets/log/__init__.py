@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .rows import Row
+from .salvage import read_log
 from .states import DONE, NEVER_PAID, OPEN, OUTCOME_UNKNOWN, RUNNING, WORDS, State
 from .store import ExperimentLog
 
@@ -16,4 +17,5 @@ __all__ = [
     "ExperimentLog",
     "Row",
     "State",
+    "read_log",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -22,6 +24,12 @@ BUSY_SECONDS = 30
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
 _CHECKED_BYTES = 64 * 2**20
 _LOCK_NUMBER = 0x4C554D41  # "LUMA": the advisory lock under which PostgreSQL writers take turns
+
+
+_READABLE = "luma_widgets.read_log(path) returns what can be read as a DataFrame."
+_LOCAL = "Put the log on a local disk, or use PostgreSQL."
+# File systems over a network: locks and shared memory, which SQLite needs, do not hold there.
+_NETWORK = re.compile(r"nfs\d?|cifs|smb\w*|9p|afs|ceph|glusterfs|lustre|fuse\.(sshfs|s3fs|rclone)")
 
 
 class Database:
@@ -189,6 +197,9 @@ def _ensure_file(path: Path) -> None:
     """Create a log that does not exist yet: whole or not at all, and readable by its owner only."""
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise LogError(f"SQLite {sqlite3.sqlite_version} is too old for the log; 3.35 is needed.")
+    kind = _network_kind(path)
+    if kind:
+        raise LogError(f"{path} is on a network drive ({kind}), where a log is not safe. {_LOCAL}")
     if path.exists():
         if path.stat().st_size == 0:
             raise LogError(
@@ -212,6 +223,17 @@ def _ensure_file(path: Path) -> None:
         draft.unlink(missing_ok=True)
     if trouble:
         raise LogError(trouble)
+
+
+def _network_kind(path: Path) -> str:
+    """Return the kind of the network file system that holds a path; empty for a local one."""
+    try:
+        mounts = psutil.disk_partitions(all=True)
+    except (OSError, psutil.Error, RuntimeError):
+        return ""
+    holding = [mount for mount in mounts if path.is_relative_to(mount.mountpoint)]
+    nearest = max(holding, key=lambda mount: len(mount.mountpoint), default=None)
+    return nearest.fstype if nearest and _NETWORK.fullmatch(nearest.fstype) else ""
 
 
 def _check_kind(path: Path) -> None:
@@ -262,12 +284,12 @@ def _explain(reason: str, name: str) -> str:
     if "not a database" in text or "malformed" in text:
         return (
             f"{name} is damaged or is no log ({reason}). It was left as it is and nothing is "
-            "paid for while it cannot be trusted; restore a copy, or choose another file."
+            "paid for while it cannot be trusted; restore a copy, or choose another file. "
+            f"{_READABLE}"
         )
     if "write-ahead" in text or "locking protocol" in text:
         return (
-            f"{name} is on a file system that cannot keep a log safely (a network drive?). "
-            "Put the log on a local disk, or use PostgreSQL."
+            f"{name} is on a file system that cannot keep a log safely (a network drive?). {_LOCAL}"
         )
     if "locked" in text or "busy" in text:
         return (
@@ -275,7 +297,10 @@ def _explain(reason: str, name: str) -> str:
             "Close what holds it open, then try again."
         )
     if "readonly" in text or "read-only" in text or "unable to open" in text:
-        return f"{name} cannot be written ({reason}). Check its permissions and its folder."
+        return (
+            f"{name} cannot be written ({reason}), so nothing can be paid for. Check its "
+            f"permissions and its folder. {_READABLE}"
+        )
     if "full" in text:
         return f"The disk of {name} is full. Free some space, then try again."
     return f"The log {name} cannot be used: {reason}"

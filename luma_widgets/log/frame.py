@@ -37,7 +37,7 @@ COLUMNS: tuple[str, ...] = (
 )
 _LISTS = [name for name in JSON_COLUMNS if name in COLUMNS]
 _HIDDEN = ("seq", "revision", "sent_at", "finished_at", "variables")
-_READ = [*(name for name in COLUMNS if name != "elapsed"), *_HIDDEN]
+READ = [*(name for name in COLUMNS if name != "elapsed"), *_HIDDEN]
 _CHOICES: dict[str, list[str]] = {
     "state": [state.value for state in State],
     **{
@@ -72,7 +72,7 @@ class LogFrame:
     def read(self, experiment: str | None = None) -> pd.DataFrame:
         """Return the rows as they are now: a frame of the caller's own."""
         with self._lock:
-            fresh = self._read(_READ, self._revision)
+            fresh = self._read(READ, self._revision)
             if fresh:
                 self._merge(_build(fresh))
             frame = self._all
@@ -88,10 +88,15 @@ class LogFrame:
         self._revision = int(self._all["revision"].max())
 
 
+def frame_of(rows: list[Any]) -> pd.DataFrame:
+    """Return the DataFrame of rows that are tuples of the columns :data:`READ`."""
+    return _public(_build(rows))
+
+
 def _build(rows: list[Any]) -> pd.DataFrame:
     """Turn tuples into typed columns."""
-    columns = list(zip(*rows, strict=True)) if rows else [() for _ in _READ]
-    data = {name: _column(name, list(v)) for name, v in zip(_READ, columns, strict=True)}
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in READ]
+    data = {name: _column(name, list(v)) for name, v in zip(READ, columns, strict=True)}
     frame = pd.DataFrame(data)
     frame["elapsed"] = (frame["finished_at"] - frame["sent_at"]) / 1e6
     return frame

@@ -105,7 +105,8 @@ def migrate(connection: Connection, name: str) -> None:
     if reached > len(STEPS):
         raise LogError(
             f"{name} was written by a newer luma_widgets (its format is {reached}, this version "
-            f"knows {len(STEPS)}). It was left as it is; run: pip install -U luma-widgets"
+            f"knows {len(STEPS)}). It was left as it is; run: pip install -U luma-widgets. "
+            "luma_widgets.read_log(path) returns what can be read as a DataFrame."
         )
     if reached and not {"submissions", "owners"} <= tables:
         raise LogError(f"{name} is damaged: tables are missing. Restore a copy of it.")
