@@ -1,4 +1,4 @@
-"""The command line: ``luma-widgets demo | generate | log | simulate``."""
+"""The command line: ``luma-widgets demo | generate | log | resolve | simulate``."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ def _parser() -> Parser:
     _add_demo(commands)
     _add_generate(commands)
     _add_log(commands)
+    _add_resolve(commands)
     _add_simulate(commands)
     return parser
 
@@ -115,6 +116,19 @@ def _add_log(commands: argparse._SubParsersAction[Parser]) -> None:
     log.set_defaults(run=_log)
 
 
+def _add_resolve(commands: argparse._SubParsersAction[Parser]) -> None:
+    resolve = commands.add_parser("resolve", help="settle a submission whose outcome is unknown")
+    resolve.add_argument("id", help="Its id, or the beginning of it.")
+    ways = resolve.add_mutually_exclusive_group()
+    ways.add_argument("--task-id", metavar="ID", help="It is this task; the service is asked.")
+    ways.add_argument("--not-created", action="store_true", help="Nothing was created.")
+    ways.add_argument("--submit-again", action="store_true", help="Make another video; see --yes.")
+    resolve.add_argument("--yes", action="store_true", help="Accept that both may be charged.")
+    resolve.add_argument("--log", metavar="WHERE", help="File or database URL (luma.sqlite).")
+    resolve.add_argument("--experiment", default="default", metavar="NAME", help=argparse.SUPPRESS)
+    resolve.set_defaults(run=_resolve)
+
+
 def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
     simulate = commands.add_parser(
         "simulate", help="run the simulator by itself, for programs of your own"
@@ -142,6 +156,12 @@ def _log(arguments: argparse.Namespace) -> int:
     from .commands.show_log import show_log
 
     return show_log(arguments)
+
+
+def _resolve(arguments: argparse.Namespace) -> int:
+    from .commands.resolve import resolve
+
+    return resolve(arguments)
 
 
 def _simulate(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -151,6 +152,75 @@ def test_demo_serves_the_quickstart_and_leaves_the_users_copy_alone(folder):
         if not edited:
             notebook.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     assert json.loads(notebook.read_text())["cells"] == []
+
+
+@pytest.fixture
+def doubtful(service, folder):
+    """Return the id of a row that was charged without an answer."""
+    service.inject("hang_up")
+    assert main(["generate", "A cat"]) == 5
+    log = lw.ExperimentLog(folder / "luma.sqlite")
+    (row,) = log.rows()
+    log.close()
+    return row["id"]
+
+
+def test_an_unknown_outcome_is_exit_code_5_each_time(doubtful, service, capsys):
+    """Running the command again sends nothing; terminal and log say why, and the way out."""
+    sentence = "this video may have started and been charged. Nothing was sent again."
+    assert main(["generate", "A cat"]) == 5
+    assert len(service.creates) == 1
+    assert sentence in capsys.readouterr().err
+    assert main(["log"]) == 0
+    out = capsys.readouterr().out
+    assert sentence in out
+    assert f"luma-widgets resolve {doubtful}" in out
+
+
+def test_resolve_shows_the_balance_and_takes_a_task_id(doubtful, service, capsys):
+    """Without a way it shows the credits; with the task's id the video comes, once paid."""
+    assert main(["resolve", doubtful[:12]]) == 0
+    assert "Balance before 10,000" in capsys.readouterr().out
+    assert main(["resolve", doubtful, "--task-id", service.creates[0].task_id]) == 0
+    assert ".mp4" in capsys.readouterr().out
+    assert len(service.creates) == 1
+
+
+def test_resolve_submits_again_only_with_yes(doubtful, service, capsys):
+    """--submit-again alone sends nothing and names what is missing."""
+    assert main(["resolve", doubtful, "--submit-again"]) == 2
+    assert "may be charged a second time" in capsys.readouterr().err
+    assert len(service.creates) == 1
+    assert main(["resolve", doubtful, "--submit-again", "--yes"]) == 0
+    assert len(service.creates) == 2
+
+
+def test_resolve_not_created_frees_the_request(doubtful, service):
+    """Marked as not created, the same command makes the video in the same row."""
+    assert main(["resolve", doubtful, "--not-created"]) == 0
+    assert main(["generate", "A cat"]) == 0
+    assert len(service.creates) == 2
+
+
+def test_resolve_names_an_id_that_is_not_there(doubtful, capsys):
+    """An id that no row has is said so."""
+    assert main(["resolve", "zz"]) == 2
+    assert "zz" in capsys.readouterr().err
+
+
+def test_D2_log_shows_what_is_readable_of_a_newer_log(service, folder, capsys):
+    """A log that this version may not write is shown all the same, with the reason."""
+    main(["generate", "A cat"])
+    with sqlite3.connect(folder / "luma.sqlite") as connection:
+        connection.execute("UPDATE luma_meta SET value = '99' WHERE name = 'schema'")
+    connection.close()
+    assert main(["generate", "A dog"]) == 1
+    assert len(service.creates) == 1
+    capsys.readouterr()
+    assert main(["log"]) == 0
+    captured = capsys.readouterr()
+    assert "A cat" in captured.out
+    assert "newer luma_widgets" in captured.err
 
 
 def test_simulate_serves_until_it_is_interrupted():

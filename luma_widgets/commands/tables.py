@@ -24,7 +24,8 @@ def table(frame: DataFrame) -> str:
     width = shutil.get_terminal_size((120, 24)).columns
     shown = frame[_COLUMNS].copy()
     shown["prompt"] = [_short(text, max(16, width - 92)) for text in shown["prompt"]]
-    shown["elapsed"] = shown["elapsed"].map("{:.1f} s".format, na_action="ignore")
+    seconds = shown["elapsed"].astype(object)
+    shown["elapsed"] = seconds.map("{:.1f} s".format, na_action="ignore").fillna("")
     return shown.to_string(index=False, na_rep="")
 
 
