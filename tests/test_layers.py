@@ -171,7 +171,7 @@ def test_the_simulator_knows_no_client() -> None:
         ("pandas", ("log.frame",)),
         ("sqlalchemy", ("log",)),
         ("sqlite3", ("log", "simulator.state")),
-        ("psutil", ("log.owners",)),
+        ("psutil", ("log.owners", "log.database")),
         ("anywidget", ("widgets",)),
         ("ipywidgets", ("widgets",)),
         ("IPython", ("magics", "widgets")),
