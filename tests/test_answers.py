@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luma_widgets.transport.answers import Answer, Outcome, judge, load_json, read_envelope
+from luma_widgets.strictjson import load_json
+from luma_widgets.transport.answers import Answer, Outcome, judge, read_envelope
 
 TASK = {"task_id": "d425ab4dc256f0ebaa84862b9cea8a3d", "estimated_time": 42}
 OK = json.dumps({"code": 1, "message": "success", "data": TASK}).encode()

@@ -161,6 +161,7 @@ def test_the_simulator_knows_no_client() -> None:
         "fields",
         "payloads",
         "request",
+        "strictjson",
         "threads",
     }
 

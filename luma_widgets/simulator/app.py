@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from . import strictjson
+from ..strictjson import load_json
 from .calls import COMPLETED, Calls, Refused, status_of
 from .forms import read_parts
 from .renderer import Renderer
@@ -178,7 +178,7 @@ def _is_json(request: Request, *, optional: bool) -> bool:
 
 def _json(body: bytes) -> Any:
     try:
-        return strictjson.loads(body)
+        return load_json(body)
     except ValueError as error:
         message = f"The body must be valid JSON: {error}"
     raise Refused(message)

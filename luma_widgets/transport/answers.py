@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from ..strictjson import load_json
 from .retries import retry_after
 
-MAX_DEPTH = 64
-_MAX_DIGITS = 300  # more would overflow a float, and from 4,300 on Python itself refuses
-_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 _UNDECIDED = (408, 409, 425, 429)  # 4xx that do not say that the request was looked at
 
 
@@ -98,35 +94,10 @@ class Verdict:
     retry_after: float | None = None
 
 
-def load_json(body: bytes) -> Any:
-    """Parse JSON strictly.
-
-    Raises
-    ------
-    ValueError
-        For anything that is not plain JSON in UTF-8, and for what parsers disagree on: ``NaN``,
-        ``Infinity``, numbers too big, the same key twice, nesting deeper than 64.
-    """
-    text = body.decode("utf-8-sig")
-    depth = 0
-    for token in _NESTING.finditer(text):
-        first = token.group()[0]
-        depth += (first in "[{") - (first in "]}")
-        if depth > MAX_DEPTH:
-            raise ValueError("nested too deeply")
-    return json.loads(
-        text,
-        object_pairs_hook=_object,
-        parse_int=_integer,
-        parse_float=_float,
-        parse_constant=_constant,
-    )
-
-
 def read_envelope(body: bytes) -> Envelope | None:
     """Read an answer's envelope; None unless the body is a strict JSON object."""
     try:
-        value = load_json(body)
+        value = _json(body)
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):
@@ -205,36 +176,17 @@ def _created(envelope: Envelope) -> Verdict | None:
 def _bare(body: bytes) -> bool:
     """Tell that a body holds no envelope, not even one that cannot be read or trusted."""
     try:
-        value = load_json(body)
+        value = _json(body)
     except (ValueError, RecursionError):
         return b'"code"' not in body
     return not (isinstance(value, dict) and "code" in value)
 
 
+def _json(body: bytes) -> Any:
+    """Read an answer; a byte order mark, which some servers add, changes nothing."""
+    return load_json(body.removeprefix(codecs.BOM_UTF8))
+
+
 def _lone(text: str) -> bool:
     """Tell whether a text holds lone surrogates, which no log could store."""
     return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("the same key twice")
-    return value
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError("a number too big")
-    return int(digits)
-
-
-def _float(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ValueError("a number too big")
-    return value
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
