@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import urlsplit
 
-from .config import KEY_VARIABLE, ApiKey, Settings, is_loopback, on_binder
+from .config import KEY_VARIABLE, ApiKey, Settings, is_loopback, masked, on_binder
 from .errors import ConfigurationError, Problem, RequestError, ServiceError
 from .media import images
 from .media.download import download
@@ -70,6 +70,7 @@ class PixwithClient:
         name: str | None = None,
         backoff: Backoff | None = None,
     ) -> None:
+        api_key = masked(api_key)
         settings = Settings.load(api_key=api_key, base_url=base_url)
         self.base_url = settings.base_url
         self._key = _key(settings, api_key, self.local)
@@ -224,14 +225,14 @@ class PixwithClient:
         return reader.read(self._url(path), json.dumps(body).encode(), self._timeout)
 
 
-def _key(settings: Settings, given: str | ApiKey | None, local: bool) -> ApiKey:
+def _key(settings: Settings, given: ApiKey | None, local: bool) -> ApiKey:
     if on_binder() and not local:
         raise ConfigurationError(
             "This is a Binder session, on a machine that others can look into: no API key is "
             "used here. Use the simulator."
         )
     # Settings take no key on Binder; the key of a simulator on this machine is no secret.
-    key = settings.api_key or (ApiKey(given) if isinstance(given, str) else given)
+    key = settings.api_key or Settings.load(api_key=given, environ={}).api_key
     if key is None:
         raise ConfigurationError(
             f"There is no API key. Set the environment variable {KEY_VARIABLE} or pass api_key=. "

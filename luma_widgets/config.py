@@ -66,6 +66,39 @@ class ApiKey:
         raise TypeError("an API key is never pickled or copied into a file")
 
 
+class _MalformedKey(ApiKey):
+    """Stands for a key that cannot be one, and knows why."""
+
+    __slots__ = ("problem",)
+
+    def __init__(self, problem: str) -> None:
+        self._value = ""
+        self.problem = problem
+
+
+def masked(value: str | ApiKey | None) -> ApiKey | None:
+    """Hide a key that was given as text; never raises.
+
+    Constructors do this first: whatever fails in them later, a traceback that prints variables
+    has no key to print. A malformed key is reported by :meth:`Settings.load`.
+
+    Parameters
+    ----------
+    value : str, ApiKey or None
+
+    Examples
+    --------
+    >>> masked("key_0123"), masked(None)
+    (<API key, hidden>, None)
+    """
+    if isinstance(value, ApiKey):
+        return value
+    if value is None or value == "":
+        return None
+    problem = _key_problem(value)
+    return _MalformedKey(problem) if problem else ApiKey(value)
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the session works with.
@@ -111,9 +144,10 @@ class Settings:
         ConfigurationError
             If a key or an address is malformed.
         """
+        api_key = masked(api_key)
         found = _find(os.environ if environ is None else environ, api_key, base_url, log)
         if isinstance(found, str):
-            del api_key, environ  # tracebacks can show the variables of each frame
+            del environ  # tracebacks can show the variables of each frame
             raise ConfigurationError(found)
         return found
 
@@ -163,13 +197,15 @@ def is_loopback(host: str) -> bool:
 
 
 def _find(
-    env: Mapping[str, str], api_key: str | ApiKey | None, base_url: str | None, log: str | None
+    env: Mapping[str, str], api_key: ApiKey | None, base_url: str | None, log: str | None
 ) -> Settings | str:
     """Return the settings, or in words what is wrong with them."""
-    key = None if on_binder(env) else (api_key or env.get(KEY_VARIABLE) or None)
+    key = None if on_binder(env) else (api_key or masked(env.get(KEY_VARIABLE)))
+    if isinstance(key, _MalformedKey):
+        return key.problem
     try:
         return Settings(
-            api_key=ApiKey(key) if isinstance(key, str) else key,
+            api_key=key,
             base_url=check_base_url(base_url or env.get(URL_VARIABLE) or SERVICE_URL),
             log=log or env.get(LOG_VARIABLE) or DEFAULT_LOG,
         )

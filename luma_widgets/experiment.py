@@ -14,7 +14,7 @@ from traitlets import Int, Unicode
 
 from .background.runner import Runner
 from .client import PixwithClient
-from .config import ApiKey, Settings
+from .config import ApiKey, Settings, masked
 from .doubts import Doubts
 from .errors import ConfigurationError, ConfirmationNeededError, LogError
 from .limits import SpendLimits, Spent
@@ -96,6 +96,7 @@ class Experiment(Doubts):
         measure: bool = True,
         limits: SpendLimits | None = None,
     ) -> None:
+        api_key = masked(api_key)
         super().__init__()
         self.set_trait("name", _checked_name(name))
         settings = Settings.load(api_key=api_key, log=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,8 +33,16 @@ class _Watch:
     failures: int = 0
     noted: bool = False
 
+    def __post_init__(self) -> None:
+        # The wall clock is asked once: when it jumps, no task becomes overdue by it.
+        self._began = time.monotonic() - max(0.0, (now_us() - self.sent_at) / 1e6)
+
     def elapsed(self) -> float:
-        return max(0.0, (now_us() - self.sent_at) / 1e6)
+        return time.monotonic() - self._began
+
+    def now(self) -> int:
+        """Return the time in microseconds, as a clock would show it that was right when sending."""
+        return self.sent_at + int(self.elapsed() * 1e6)
 
 
 class Watcher:
@@ -118,7 +127,7 @@ class Watcher:
             State.COMPLETED,
             _POLLED,
             result_urls=list(answer.result_urls),
-            finished_at=now_us(),
+            finished_at=watch.now(),
         )
         if row is not None:
             self._fetch_later(row)
@@ -130,7 +139,7 @@ class Watcher:
             watch.row_id,
             State.FAILED,
             _POLLED,
-            finished_at=now_us(),
+            finished_at=watch.now(),
             error_type="TaskFailedError",
             error="The service reports that this video failed. It gives no reason.",
         )

@@ -220,7 +220,8 @@ def _ensure_file(path: Path) -> None:
     except (OSError, sqlite3.Error) as error:
         trouble = f"The log {path} cannot be created: {error}. Nothing was sent."
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses this as well
+            draft.unlink(missing_ok=True)
     if trouble:
         raise LogError(trouble)
 

@@ -99,7 +99,10 @@ class SimulatorServer:
         failures: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        _check(speed, credits, estimated_time, spread, api_key)
+        problem = _problem(speed, credits, estimated_time, spread, api_key)
+        if problem:
+            del api_key  # it may be a real one, and tracebacks can show variables
+            raise ConfigurationError(problem)
         self._speed, self._credits, self._port = speed, credits, port
         self._path = None if state is None else Path(state)
         self._given_key = api_key
@@ -319,16 +322,15 @@ def _need_packages() -> None:
         )
 
 
-def _check(
+def _problem(
     speed: float, balance: float, estimated_time: float, spread: float, api_key: str | None
-) -> None:
+) -> str | None:
     if not 0 < speed < float("inf"):
-        raise ConfigurationError("speed must be above 0, as in speed=6")
+        return "speed must be above 0, as in speed=6"
     if not 0 <= balance < float("inf"):
-        raise ConfigurationError("credits must be 0 or more")
+        return "credits must be 0 or more"
     if not 0 < estimated_time < float("inf") or not 0 <= spread <= 2:
-        raise ConfigurationError("estimated_time must be above 0, and spread between 0 and 2")
+        return "estimated_time must be above 0, and spread between 0 and 2"
     if api_key is not None and not _KEY.fullmatch(api_key):
-        raise ConfigurationError(
-            "A simulator's key is sim_ and 32 hexadecimal digits. Never give it a real key."
-        )
+        return "A simulator's key is sim_ and 32 hexadecimal digits. Never give it a real key."
+    return None

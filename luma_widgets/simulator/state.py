@@ -16,6 +16,7 @@ from ..errors import ConfigurationError
 
 # Marks the file as the simulator's, so that no other database is ever written by mistake.
 _APPLICATION_ID = 0x4C57534D
+_MARK = "PRAGMA application_id = 0x4C57534D"  # the same: a PRAGMA takes no parameters
 _KEPT_CLIPS = 200
 _TABLES = """
 CREATE TABLE IF NOT EXISTS account (
@@ -33,6 +34,12 @@ CREATE TABLE IF NOT EXISTS clips (
   number INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE, data BLOB NOT NULL
 );
 """
+_ALL_TASKS = (
+    "SELECT task_id, payload, created_at, finish_at, outcome, price FROM tasks ORDER BY number"
+)
+_ONE_TASK = (
+    "SELECT task_id, payload, created_at, finish_at, outcome, price FROM tasks WHERE task_id = ?"
+)
 
 
 @dataclass(frozen=True)
@@ -127,12 +134,14 @@ class State:
 
     def task(self, task_id: str) -> TaskRow | None:
         """Return a task, or None."""
-        found = self._tasks("WHERE task_id = ?", task_id)
-        return found[0] if found else None
+        with self._lock:
+            row = self._db.execute(_ONE_TASK, (task_id,)).fetchone()
+        return TaskRow(*row) if row else None
 
     def tasks(self) -> list[TaskRow]:
         """Return every accepted task, oldest first."""
-        return self._tasks("")
+        with self._lock:
+            return [TaskRow(*row) for row in self._db.execute(_ALL_TASKS)]
 
     def add_upload(self, name: str, content_type: str, data: bytes) -> None:
         """Store an uploaded picture under its name; a second one replaces the first."""
@@ -166,12 +175,6 @@ class State:
             ).fetchone()
         return bytes(row[0]) if row else None
 
-    def _tasks(self, where: str, *values: str) -> list[TaskRow]:
-        columns = "task_id, payload, created_at, finish_at, outcome, price"
-        query = f"SELECT {columns} FROM tasks {where} ORDER BY number"  # noqa: S608 - our own words
-        with self._lock:
-            return [TaskRow(*row) for row in self._db.execute(query, values)]
-
     def _prepare(self, credits: float, api_key: str) -> None:  # noqa: A002 - the service's word
         self._db.execute("BEGIN")  # both answers from one moment: another process may begin too
         mark = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -181,7 +184,7 @@ class State:
             raise sqlite3.DatabaseError("it is another program's database")
         _use_wal(self._db)
         with self._write() as db:
-            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(_MARK)
             for statement in filter(str.strip, _TABLES.split(";")):
                 db.execute(statement)
             db.execute(

@@ -31,6 +31,7 @@ from luma_widgets.errors import (
     AuthenticationError,
     ConfigurationError,
     InsufficientCreditsError,
+    LogError,
     LumaError,
     NotSentError,
     OutcomeUnknownError,
@@ -652,6 +653,14 @@ def test_B3_odd_proxies_are_refused(proxies: Any) -> None:
         client_of("https://api.pixwith.ai", proxies=proxies)
 
 
+def _shown(value: object) -> str:
+    """Return an object's repr; one whose constructor failed may have none."""
+    try:
+        return repr(value)
+    except AttributeError:
+        return repr(getattr(value, "__dict__", ""))
+
+
 def _assert_hidden(error: BaseException) -> None:
     """Search everything that could be printed or stored of an error for the key."""
     assert error.__traceback__ is not None
@@ -661,7 +670,7 @@ def _assert_hidden(error: BaseException) -> None:
     texts.append(VerboseTB(theme_name="nocolor").text(type(error), error, error.__traceback__))
     while seen is not None:
         frame_list = list(traceback.walk_tb(seen.__traceback__))
-        texts += [repr(value) for frame, _ in frame_list for value in frame.f_locals.values()]
+        texts += [_shown(value) for frame, _ in frame_list for value in frame.f_locals.values()]
         texts.append(repr(vars(seen)))
         seen = seen.__context__
     if isinstance(error, LumaError):
@@ -670,6 +679,31 @@ def _assert_hidden(error: BaseException) -> None:
         texts.append(repr(pickle.loads(pickle.dumps(error)).__dict__))  # noqa: S301 - our own
     assert len(texts) > 5
     assert not [text for text in texts if CANARY in text]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda key: lw.PixwithClient(key + "\n"),
+        lambda key: lw.PixwithClient(key, timeout=-1),
+        lambda key: lw.PixwithClient(key, base_url="ftp://a"),
+        lambda key: lw.Experiment("", api_key=key),
+        lambda key: lw.Experiment(api_key=key + " \u00fc"),
+        lambda key: lw.Experiment(api_key=key, log=":memory:"),
+        lambda key: lw.ApiKeyField(key * 50),
+        lambda key: lw.Simulator(api_key=key),
+    ],
+)
+def test_B4_no_frame_of_a_constructor_that_fails_holds_the_key(
+    make: Callable[[str], object],
+) -> None:
+    """Whatever is wrong, with the key or beside it, no variable of our frames shows the key."""
+    with pytest.raises((ConfigurationError, LogError)) as caught:
+        make(CANARY)
+    traceback_ = caught.value.__traceback__
+    assert traceback_ is not None
+    assert traceback_.tb_next is not None
+    _assert_hidden(caught.value.with_traceback(traceback_.tb_next))  # the lambda knows it too
 
 
 FAILING: dict[str, Callable[[], fs.Behaviour]] = {
