@@ -312,7 +312,7 @@ def test_without_a_service_an_upload_is_refused_in_words() -> None:
         ([(0, PNG[:8] + b"." * (1 << 20))], 5_000_000),
     ],
 )
-def test_c9_bad_pictures_are_refused(pieces: list[tuple[int, bytes]], size: Any) -> None:
+def test_C9_bad_pictures_are_refused(pieces: list[tuple[int, bytes]], size: Any) -> None:
     """Too large, of another kind, out of order or incomplete: a MediaError, never a picture."""
     inbox = Inbox()
     *before, (offset, piece) = pieces
@@ -322,12 +322,12 @@ def test_c9_bad_pictures_are_refused(pieces: list[tuple[int, bytes]], size: Any)
         inbox.add("u1", offset, size, piece)
 
 
-def test_c8_scripts_never_assign_html() -> None:
+def test_C8_scripts_never_assign_html() -> None:
     """Everything from outside goes into the page as text: no script writes HTML."""
     from luma_widgets.widgets.parts import STATIC
 
     scripts = {path.name: path.read_text() for path in STATIC.glob("*.js")}
-    assert len(scripts) == 7
+    assert len(scripts) == 8
     for name, text in scripts.items():
         for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
             assert word not in text, (name, word)

@@ -81,7 +81,7 @@ def test_the_form_costs_few_messages(kernel: Counter) -> None:
     assert aid in {message["content"]["comm_id"] for message in first}
 
 
-def test_d4_broken_text_is_refused_in_words(kernel: Counter) -> None:
+def test_D4_broken_text_is_refused_in_words(kernel: Counter) -> None:
     """A control character from the page is told as a problem, and the form goes on working."""
     _, printed = kernel.run(MAKE)
     prompt, _ = printed.split()

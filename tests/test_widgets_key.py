@@ -20,7 +20,7 @@ def everything(field: lw.ApiKeyField, page: Page) -> str:
     return json.dumps(parts, default=repr)
 
 
-def test_b6_the_key_never_enters_the_state() -> None:
+def test_B6_the_key_never_enters_the_state() -> None:
     """A key that was entered is kept masked in Python; the browser learns only that it is there."""
     field = lw.ApiKeyField(environ={})
     page = Page(field)
@@ -35,7 +35,7 @@ def test_b6_the_key_never_enters_the_state() -> None:
 @pytest.mark.parametrize(
     "bad", [f"{CANARY}\n{CANARY}", f"{CANARY} ü", "", "   ", 5, None, CANARY * 50]
 )
-def test_b5_a_malformed_key_is_refused_without_quoting_it(bad: object) -> None:
+def test_B5_a_malformed_key_is_refused_without_quoting_it(bad: object) -> None:
     """The reason is shown beside the field; the text that was entered is not."""
     field = lw.ApiKeyField(environ={})
     page = Page(field)
@@ -54,7 +54,7 @@ def test_the_environments_key_comes_first_without_being_shown() -> None:
     assert CANARY not in everything(field, Page(field))
 
 
-def test_b8_on_binder_no_key_is_taken() -> None:
+def test_B8_on_binder_no_key_is_taken() -> None:
     """On Binder the field is off with a reason, and a message with a key changes nothing."""
     field = lw.ApiKeyField(environ={"BINDER_SERVICE_HOST": "1.2.3.4", "PIXWITH_API_KEY": CANARY})
     Page(field).send("key", key=CANARY)

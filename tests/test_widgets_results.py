@@ -115,6 +115,9 @@ def test_a_saved_result_is_small() -> None:
     results.update([row(n, state="failed", **long) for n in range(20)])
     full = len(json.dumps(results.get_state(), ensure_ascii=False).encode())
     assert (full - empty) / 20 <= 2500
+    results.update([row(n, state="unknown", credits_before=1e9, **long) for n in range(20)])
+    full = len(json.dumps(results.get_state(), ensure_ascii=False).encode())
+    assert (full - empty) / 20 <= 2500
     results.close()
 
 

@@ -51,7 +51,7 @@ def test_a_click_becomes_a_row_a_line_and_a_card(
     assert len(simulator.creates) == 1
 
 
-def test_a10_a_double_click_pays_once(studio: lw.Studio, simulator: lw.Simulator) -> None:
+def test_A10_a_double_click_pays_once(studio: lw.Studio, simulator: lw.Simulator) -> None:
     """The same click id submits once, and another click asks while the first is open."""
     press(studio, "a1")
     press(studio, "a1")
@@ -125,7 +125,7 @@ def test_a_picture_is_uploaded_to_the_service(studio: lw.Studio, tmp_path: Path)
     assert studio.results.cards[0]["word"] == "Ready"
 
 
-def test_e5_the_simulator_is_named_at_all_times(studio: lw.Studio) -> None:
+def test_E5_the_simulator_is_named_at_all_times(studio: lw.Studio) -> None:
     """The head says simulator, in a badge and in a sentence."""
     assert studio.head.simulated
     assert "imulator" in studio.head.banner
@@ -142,7 +142,7 @@ def test_a_key_switches_to_the_service_and_back(
     assert not studio.head.simulated
     assert studio.experiment.client.base_url == simulator.url
     until(lambda: len(studio.results.cards) == 1)
-    press(studio, "b2")
+    press(studio, "b2").send("answer", click="b2", ok=True)
     until(lambda: len(studio.results.cards) == 2)
     assert sorted(studio.experiment.df["base_url"]) == sorted([simulator.url, "simulator"])
     Page(studio.key).send("forget")

@@ -42,13 +42,25 @@ def task_card(row: Row, estimate: float | None) -> dict[str, Any]:
     }
 
 
-def result_card(row: Row) -> dict[str, Any]:
-    """Describe a finished submission for the results."""
+def result_card(row: Row, *, ways: bool = False, again: str | None = None) -> dict[str, Any]:
+    """Describe a finished submission for the results.
+
+    Parameters
+    ----------
+    row : dict
+        A row of the log.
+    ways : bool, default False
+        Whether the card of an unknown outcome offers the ways out of it.
+    again : str, optional
+        The state of the row that an unknown one was submitted again as.
+    """
     error = row["error"] or ""
-    if row["state"] == State.UNKNOWN and not error.startswith(OUTCOME_UNKNOWN):
+    unknown = row["state"] == State.UNKNOWN
+    if unknown and not error.startswith(OUTCOME_UNKNOWN):
         error = f"{OUTCOME_UNKNOWN} {error}".strip()
     return {
         **_common(row),
+        **({"doubt": _doubt(row, ways, again)} if unknown else {}),
         "created": row["created_at"] / 1000,
         "elapsed": row["elapsed"],
         "error": excerpt(error, _ERROR),
@@ -80,6 +92,17 @@ def options_in_words(row: Row) -> list[str]:
     return words
 
 
+def amount(value: float | None) -> str:
+    """Write credits as people do; ``""`` where they are not known.
+
+    Examples
+    --------
+    >>> amount(9970.0), amount(0.5), amount(None)
+    ('9,970', '0.5', '')
+    """
+    return "" if value is None else f"{value:,.10g}"
+
+
 def excerpt(text: str, length: int) -> str:
     """Shorten a text to at most so many characters."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
@@ -94,6 +117,16 @@ def _common(row: Row) -> dict[str, Any]:
         "state": str(state),
         "word": WORDS.get(state, str(state)),
         "tone": _TONES.get(state, "busy"),
+    }
+
+
+def _doubt(row: Row, ways: bool, again: str | None) -> dict[str, Any]:
+    return {
+        "before": amount(row.get("credits_before")),
+        "after": amount(row.get("credits_after")),
+        "ways": ways,
+        "again": "" if again is None else WORDS.get(again, again),
+        "repeat": again is None or again in NEVER_PAID,  # else the other video is there already
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import traitlets
 
-from ..config import KEY_VARIABLE, ApiKey, Settings, on_binder
+from ..config import KEY_VARIABLE, ApiKey, Settings, masked, on_binder
 from .parts import Buffers, Part, script, style
 
 _BINDER = "Binder machines are public, so only the simulator is used here. Never enter a key."
@@ -56,6 +56,7 @@ class ApiKeyField(Part):
         environ: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
+        api_key = masked(api_key)
         self._key = Settings.load(api_key=api_key, environ=environ).api_key
         self._callbacks: list[Callable[[ApiKey | None], object]] = []
         reason = _BINDER if on_binder(environ) else ""

@@ -21,9 +21,9 @@ def script(*stems: str) -> str:
     return "".join(_read(f"{stem}.js") for stem in ("common", *stems))
 
 
-def style(stem: str) -> str:
+def style(*stems: str) -> str:
     """Return a widget's style sheet, with the shared colours and parts before it."""
-    return _read("theme.css") + _read(f"{stem}.css")
+    return "".join(_read(f"{stem}.css") for stem in ("theme", *stems))
 
 
 def in_words(error: BaseException) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 
 import traitlets
 
+from ..doubts import Doubts
 from ..log import DONE, Row
 from ..threads import DaemonPool
 from .cards import result_card
 from .parts import Buffers, Part, script, style
 from .posters import poster
+from .ways import WaysOut
 
 PAGE = 20
 PIECE = 1 << 20
@@ -25,12 +27,17 @@ _KINDS = {".mp4": "video/mp4", ".webm": "video/webm", ".png": "image/png", ".jpg
 class ResultsView(Part):
     """Shows finished submissions as cards; a video is fetched from the kernel when it is played.
 
-    The notebook keeps at most 20 cards: their texts and small posters, never a video.
+    The notebook keeps at most 20 cards: their texts and small posters, never a video. A card
+    whose outcome is unknown shows the balance before and after, and four ways out: check the
+    credits, give a task id, mark it as not created, submit it again.
 
     Parameters
     ----------
     load : callable, optional
         Called with a row when its "Load into form" button is pressed.
+    doubts : callable, optional
+        Takes a row whose outcome is unknown and returns the :class:`~luma_widgets.Experiment`
+        that settles it, on a background thread. Without it, its card offers no way out.
 
     Examples
     --------
@@ -40,18 +47,26 @@ class ResultsView(Part):
     []
     """
 
-    _esm = script("results")
-    _css = style("results")
+    _esm = script("doubt", "results")
+    _css = style("results", "doubt")
     cards = traitlets.List(traitlets.Dict()).tag(sync=True)
     posters = traitlets.Dict().tag(sync=True)
     total = traitlets.Int(0).tag(sync=True)
     first = traitlets.Int(0).tag(sync=True)
 
-    def __init__(self, *, load: Callable[[Row], object] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        load: Callable[[Row], object] | None = None,
+        doubts: Callable[[Row], Doubts] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._load = load
+        self._ways = doubts and WaysOut(doubts, self._answer)
         self._lock = threading.RLock()
         self._rows: dict[str, Row] = {}
+        self._again: dict[str, str] = {}  # unknown row -> state of the one it was sent again as
         self._pictures: dict[str, str] = {}
         self._waiting = 0  # posters that are being made
         self._hung = 0.0  # when posters were last sent
@@ -62,6 +77,8 @@ class ResultsView(Part):
         with self._lock:
             for row in rows:
                 self._rows.pop(row["id"], None)
+                if row.get("retry_of"):
+                    self._again[row["retry_of"]] = row["state"]
                 if row["state"] in DONE:
                     self._rows[row["id"]] = row
             self._show()
@@ -70,6 +87,7 @@ class ResultsView(Part):
         """Show nothing, before rows of another experiment come."""
         with self._lock:
             self._rows.clear()
+            self._again.clear()
             self.first = 0
             self._show()
 
@@ -84,7 +102,7 @@ class ResultsView(Part):
         shown = ids[first : first + PAGE]
         with self.hold_sync():
             self.first, self.total = first, len(ids)
-            self.cards = [result_card(self._rows[row_id]) for row_id in shown]
+            self.cards = [self._card(row_id) for row_id in shown]
             self._hang(shown)
         for row_id in shown:
             files = self._rows[row_id]["files"]
@@ -92,6 +110,10 @@ class ResultsView(Part):
                 self._pictures[row_id] = ""
                 self._waiting += 1
                 self._painters.submit(partial(self._paint, row_id, files[0]))
+
+    def _card(self, row_id: str) -> dict[str, Any]:
+        again = self._again.get(row_id)
+        return result_card(self._rows[row_id], ways=self._ways is not None, again=again)
 
     def _paint(self, row_id: str, path: str) -> None:
         """Make a poster, on the background thread."""
@@ -118,6 +140,14 @@ class ResultsView(Part):
         row = self._rows.get(str(content.get("id")))
         if row is not None and self._load is not None:
             self._load(row)
+
+    def _on_settle(self, content: dict[str, Any], _buffers: Buffers) -> None:
+        row = self._rows.get(str(content.get("id")))
+        if row is not None and self._ways is not None:
+            self._ways.take(row, content)
+
+    def _answer(self, content: dict[str, Any]) -> None:
+        self.send(content)
 
     def _on_video(self, content: dict[str, Any], _buffers: Buffers) -> None:
         """Send one piece of a video. The browser asks for the next: no limit of rate is met."""

@@ -9,14 +9,19 @@ from typing import Any
 import ipywidgets
 
 from ..experiment import Experiment
-from ..log import DONE
+from ..log import DONE, State
 from .latest import Latest
 from .queue import QueueView
 from .results import ResultsView
 
+_SETTLED = DONE - {State.UNKNOWN}
+
 
 class SubmissionsView(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no types
     """Follows chosen submissions of an experiment until each of them is done.
+
+    One whose outcome is unknown offers the ways out of it; when it is submitted again, the new
+    one is followed as well.
 
     Parameters
     ----------
@@ -38,7 +43,7 @@ class SubmissionsView(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has n
         self._ids = set(ids)
         self._seen = 0
         self.queue = QueueView(cancel=experiment.cancel, estimate=experiment.estimate)
-        self.results = ResultsView()
+        self.results = ResultsView(doubts=lambda _row: experiment)
         super().__init__(
             [self.queue, self.results], _dom_classes=("lw", "lw-submissions"), **kwargs
         )
@@ -66,9 +71,11 @@ class SubmissionsView(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has n
     def _refresh(self) -> None:
         rows = self._experiment.rows(since=self._seen)
         self._seen = max((row["revision"] for row in rows), default=self._seen)
+        self._ids |= {row["id"] for row in rows if row["retry_of"] in self._ids}
         mine = [row for row in rows if row["id"] in self._ids]
         self.queue.update(mine)
         self.results.update(mine)
-        self._ids -= {row["id"] for row in mine if row["state"] in DONE}
+        # What is unknown may still be settled, here or by a late answer.
+        self._ids -= {row["id"] for row in mine if row["state"] in _SETTLED}
         if not self._ids:
             self._stop()

@@ -99,7 +99,7 @@ def test_ctrl_enter_commits_and_does_not_run_the_cell(
     assert kernel.get("runs") == 1
 
 
-def test_d4_half_an_emoji_is_refused_in_the_browser(tab: Page, server: Server) -> None:
+def test_D4_half_an_emoji_is_refused_in_the_browser(tab: Page, server: Server) -> None:
     """Text that no message can carry is told beside the field, and Generate goes off."""
     open_form(tab, server, "emoji")
     prompt = tab.get_by_label("Prompt", exact=True)
@@ -169,7 +169,7 @@ def upload(tab: Page, picture: Path) -> None:
     expect(field.locator("img.lw-thumb")).to_be_visible()
 
 
-def test_b6_the_saved_notebook_holds_no_key_no_upload_and_no_video(saved: str) -> None:
+def test_B6_the_saved_notebook_holds_no_key_no_upload_and_no_video(saved: str) -> None:
     """With widget state saved the notebook has posters and texts only, and little of them."""
     assert PROMPT in saved
     assert "data:image/jpeg;base64," in saved
@@ -181,7 +181,7 @@ def test_b6_the_saved_notebook_holds_no_key_no_upload_and_no_video(saved: str) -
     "bad",
     [("cat.gif", 10, "JPEG and PNG"), ("big.png", 10_000_001, "10 MB"), ("no.png", 0, "empty")],
 )
-def test_c9_a_bad_picture_is_refused_before_it_is_sent(
+def test_C9_a_bad_picture_is_refused_before_it_is_sent(
     bad: tuple[str, int, str], tab: Page, server: Server, tmp_path: Path
 ) -> None:
     """Kind and size are checked in the browser; nothing is sent."""
@@ -200,6 +200,11 @@ def test_c9_a_bad_picture_is_refused_before_it_is_sent(
 SOME = """
 for prompt, shape in (("word" * 100, "9:21"), ("A cat", "21:9")):
     exp.submit(lw.Ray2Request(prompt=prompt, aspect_ratio=shape)).wait(30)
+sim.inject("hang_up")
+try:
+    exp.submit(lw.Ray2Request(prompt="doubt" * 100)).wait(30)
+except lw.OutcomeUnknownError:
+    pass
 sim.fail_next("never_ends")
 exp.submit(lw.Ray2Request(prompt="word" * 100, loop=True))
 """
@@ -211,18 +216,29 @@ def test_the_studio_fits(tab: Page, server: Server) -> None:
     open_studio(tab, server, "voila", SOME)
     tab.get_by_label("Prompt", exact=True).fill("word" * 100)
     tab.get_by_role("button", name="Image to video").click()
-    expect(tab.locator(".lw-result")).to_have_count(2)
+    expect(tab.locator(".lw-result")).to_have_count(3)
     expect(tab.locator(".lw-task")).to_have_count(1)
+    refuse_a_task_id(tab)
     for width in (320, 400, 760, 1100, 1600):
         tab.set_viewport_size({"width": width, "height": 900})
         tab.wait_for_timeout(300)
         assert tab.evaluate(OUTSIDE) == [], width
 
 
+def refuse_a_task_id(tab: Page) -> None:
+    """Open a way out of the unknown outcome, and let a long id be refused."""
+    card = tab.locator(".lw-result[data-state=unknown]")
+    card.get_by_role("button", name="I have a task id").click()
+    card.get_by_label("Task id", exact=True).fill("0" * 200)
+    card.get_by_role("button", name="Follow this task").click()
+    expect(card.locator(".lw-ways")).to_contain_text("refused")
+
+
 def test_every_control_has_a_name(tab: Page, server: Server) -> None:
     """Each control that can be reached has a label that a screen reader can say."""
-    open_studio(tab, server, "voila")
+    open_studio(tab, server, "voila", SOME)
     tab.get_by_role("button", name="Image to video").click()
+    refuse_a_task_id(tab)
     nameless = tab.evaluate(
         """() => [...document.querySelectorAll('.lw-studio :is(button, input, select, textarea)')]
           .filter((node) => node.checkVisibility())

@@ -12,12 +12,17 @@ export default {
     const pages = h("div", { class: "lw-results-pages" }, newer, older);
     const list = h("ul", { class: "lw-results-cards" });
     const empty = h("p", { class: "lw-results-empty" }, "Finished videos appear here, the newest first.");
-    const told = h("p", { class: "lw-result-error", role: "alert" });
+    const told = h("p", { class: "lw-results-told", role: "alert" });
+    const heading = h("h3", { class: "lw-heading", tabindex: "-1" }, "Results");
     el.classList.add("lw", "lw-card", "lw-results");
     el.append(
-      h("div", { class: "lw-results-head" }, h("h3", { class: "lw-heading" }, "Results"), count, pages),
+      h("div", { class: "lw-results-head" }, heading, count, pages),
       told, empty, list,
     );
+    const tell = (text, tone) => {
+      told.className = `lw-results-told lw-tone-${tone}`;
+      say(told, text);
+    };
     const turn = (by) => model.send({ type: "page", first: Math.max(0, model.get("first") + by) });
 
     const show = () => {
@@ -25,6 +30,7 @@ export default {
       const ids = new Set(shown.map((card) => card.id));
       for (const [id, card] of cards) {
         if (ids.has(id)) continue;
+        if (card.node.contains(document.activeElement)) heading.focus();
         card.close();
         cards.delete(id);
       }
@@ -53,7 +59,11 @@ export default {
       follow(model, ["posters"], hang),
       hear(model, {
         video: (news, buffers) => cards.get(news.id)?.piece(news, buffers),
-        message: ({ text }) => say(told, text),
+        message: ({ text }) => tell(text, "bad"),
+        settled: (news) => {
+          cards.get(news.id)?.doubt?.answer(news);
+          if (news.text && !news.error) tell(news.text, "good");
+        },
       }),
     ];
     return () => {
@@ -102,6 +112,7 @@ class Card {
     this.options.replaceChildren(chips(data.options));
     this.error.className = `lw-result-error lw-tone-${data.tone}`;
     say(this.error, data.error);
+    this.showDoubt(data);
     const at = new Date(data.created).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     say(this.time, data.elapsed == null ? at : `${at}, took ${duration(data.elapsed)}`);
     this.play.setAttribute("aria-label", `Play: ${data.prompt.slice(0, 80)}`);
@@ -112,6 +123,20 @@ class Card {
       this.numbers.replaceChildren(...Array.from({ length: data.videos }, (_, number) =>
         h("button", { class: "lw-button", type: "button", onclick: () => this.fetch(number) }, `Video ${number + 1}`)));
     }
+  }
+
+  /** The ways out of an unknown outcome, for as long as it is one. */
+  showDoubt(data) {
+    if (data.doubt && !this.doubt) {
+      this.doubt = new Doubt(this.model, this.id, data.prompt);
+      this.error.after(this.doubt.node);
+    } else if (!data.doubt && this.doubt) {
+      const here = this.doubt.node.contains(document.activeElement);
+      this.doubt.node.remove();
+      this.doubt = null;
+      if (here) this.load.focus();
+    }
+    this.doubt?.fill(data.doubt);
   }
 
   hang(poster) {
