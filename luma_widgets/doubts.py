@@ -140,6 +140,8 @@ class Doubts(Overview):
         return self._repeat(row)
 
     def _adopt(self, row: Row, task_id: str) -> Submission:
+        if type(task_id) is not str or not task_id.isprintable() or not task_id.strip():
+            raise ConfigurationError("task_id must be the text that names the task.")
         others = [r for r in self.log.rows(task_id=task_id) if r["id"] != row["id"]]
         if others:
             raise ConfigurationError(

@@ -57,7 +57,8 @@ class Experiment(Doubts):
         Read the balance, which is free, before and after tasks that run alone, so that prices
         can be told.
     limits : SpendLimits, optional
-        Hard limits on what may be paid for. By default there are none, and on the simulator never.
+        Hard limits on what may be paid for; by default there are none. They do not hold on the
+        simulator, where nothing is paid.
 
     Attributes
     ----------
@@ -106,8 +107,9 @@ class Experiment(Doubts):
         self._owns_client = client is None
         base = self.log.path.parent if self.log.path else Path.cwd()
         self.folder = base / FOLDER
-        self.limits = SpendLimits() if self.simulated else limits or SpendLimits()
-        self._spending = Spending(self.log, self.name, self.client.name, self.limits)
+        self.limits = limits or SpendLimits()
+        held = SpendLimits() if self.simulated else self.limits
+        self._spending = Spending(self.log, self.name, self.client.name, held)
         self._changed = threading.Condition()
         self._telling = threading.RLock()
         self._closed = False

@@ -98,7 +98,8 @@ class SpendLimits:
             if limit is not None and amount > limit:
                 raise SpendLimitError(
                     f"This would pay for {after} in this {scope}; the limit is {limit:,.10g} "
-                    f"{unit}. Nothing was sent. To allow more, open the experiment with "
+                    f"{unit[:-1] if limit == 1 else unit}. Nothing was sent. To allow more, open "
+                    "the experiment with "
                     f"limits=SpendLimits({scope}_{unit}=...)."
                 )
 
@@ -112,5 +113,6 @@ class SpendLimits:
             scope, _, unit = field.name.partition("_")
             if value is not None:
                 article = "an" if scope == "experiment" else "a"
-                parts.append(f"{value:,.10g} {unit} {article} {scope}")
+                noun = unit[:-1] if value == 1 else unit
+                parts.append(f"{value:,.10g} {noun} {article} {scope}")
         return ", ".join(parts) or "no limit"

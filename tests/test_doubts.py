@@ -51,6 +51,15 @@ def test_a_task_id_that_the_service_does_not_know_changes_nothing(doubtful) -> N
     assert submission.state == "unknown"
 
 
+@pytest.mark.parametrize("task_id", ["", " ", "a\nb", "\ud800", 5])
+def test_what_is_no_task_id_is_refused(doubtful, task_id) -> None:
+    """Text that cannot name a task is refused before the service is asked."""
+    experiment, submission = doubtful
+    with pytest.raises(lw.ConfigurationError, match="task_id"):
+        experiment.resolve(submission.id, task_id=task_id)
+    assert submission.state == "unknown"
+
+
 def test_a_task_id_of_another_row_is_refused(doubtful, simulator, cat) -> None:
     """One task is one row: the id of a video that is in the log already is refused."""
     experiment, submission = doubtful

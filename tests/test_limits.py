@@ -102,10 +102,16 @@ def test_credits_count_where_the_price_is_known(
 
 
 def test_the_simulator_has_no_limits(make_experiment: MakeExperiment, cat: lw.Ray2Request) -> None:
-    """Nothing is paid there, so nothing is stopped, and no limit is shown."""
+    """Nothing is paid there, so nothing is stopped; what was given is kept for the service."""
     experiment = make_experiment(limits=lw.SpendLimits(session_videos=0))
-    assert str(experiment.limits) == "no limit"
     experiment.submit(cat).wait(30)
+    assert experiment.limits == lw.SpendLimits(session_videos=0)
+
+
+def test_limits_read_well() -> None:
+    """One is a singular, and no limit is said so."""
+    assert str(lw.SpendLimits()) == "no limit"
+    assert str(lw.SpendLimits(session_videos=1)) == "1 video a session"
 
 
 def test_many_threads_together_do_not_pass_a_limit(

@@ -190,7 +190,7 @@ def test_a_new_key_keeps_the_limits(
     for _ in range(2):
         Page(studio.key).send("key", key=simulator.api_key)
         assert studio.experiment.limits == limits
-        assert studio.head.limits == "Limits: 1 videos a session (0 used)"
+        assert studio.head.limits == "Limits: 1 video a session (0 used)"
         Page(studio.key).send("forget")
         assert studio.head.limits == ""
 
