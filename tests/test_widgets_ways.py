@@ -150,7 +150,7 @@ def test_a_limit_is_told_beside_submit_again(
     experiment = make_experiment(client=client, limits=lw.SpendLimits(session_videos=1))
     doubt = doubtful(experiment, simulator)
     studio = lw.Studio(experiment)
-    assert "the limit is 1 videos" in go(studio, doubt, "again", confirmed=True)["error"]
+    assert "the limit is 1 video" in go(studio, doubt, "again", confirmed=True)["error"]
     assert len(simulator.creates) == 1
     studio.close()
 
