@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .background.runner import Runner
-from .background.sender import request_of
 from .errors import ConfigurationError, ConfirmationNeededError
-from .log import OUTCOME_UNKNOWN, Row, State
+from .log import OUTCOME_UNKNOWN, Row, State, request_of
 from .overview import Overview
 from .request import Ray2Request
 from .submission import Submission

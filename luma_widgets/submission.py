@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from . import errors
-from .background.sender import request_of
-from .log import DONE, Row, State
+from .log import DONE, Row, State, request_of
 from .request import Ray2Request
 
 

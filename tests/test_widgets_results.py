@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import luma_widgets as lw
-from luma_widgets.log import OUTCOME_UNKNOWN, State
-from luma_widgets.widgets.cards import options_in_words, request_of, result_card, task_card
+from luma_widgets.log import OUTCOME_UNKNOWN, State, request_of
+from luma_widgets.widgets.cards import options_in_words, result_card, task_card
 from luma_widgets.widgets.posters import MAX_CHARACTERS, poster
 from luma_widgets.widgets.results import PIECE
 

@@ -17,8 +17,7 @@ from ..errors import (
     RejectedError,
     RequestError,
 )
-from ..log import OUTCOME_UNKNOWN, Row, State
-from ..request import Ray2Request
+from ..log import OUTCOME_UNKNOWN, Row, State, request_of
 from ..threads import DaemonPool
 from .context import Context, words
 
@@ -193,9 +192,3 @@ def _outcome(error: BaseException, *, last: bool) -> State:
     if isinstance(error, RejectedError):
         return State.REJECTED
     return State.UNKNOWN
-
-
-def request_of(row: Row) -> Ray2Request:
-    """Build the request of a row; an option that is NULL there was not known to its writer."""
-    fields = Ray2Request.fields()
-    return Ray2Request(**{f.name: row[f.name] for f in fields if row[f.name] is not None})

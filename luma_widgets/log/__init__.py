@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rows import Row
+from .rows import Row, request_of
 from .salvage import read_log
 from .states import DONE, NEVER_PAID, OPEN, OUTCOME_UNKNOWN, RUNNING, WORDS, State
 from .store import ExperimentLog
@@ -18,4 +18,5 @@ __all__ = [
     "Row",
     "State",
     "read_log",
+    "request_of",
 ]

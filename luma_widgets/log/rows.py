@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, literal, select, update
 
+from ..request import Ray2Request
 from . import schema
 from .states import NEVER_PAID, State
 
@@ -142,6 +143,12 @@ def from_json(name: str, text: Any) -> Any:
     except (ValueError, TypeError):
         value = None
     return value if isinstance(value, type(empty)) else empty
+
+
+def request_of(row: Row) -> Ray2Request:
+    """Build the request of a row; an option that is NULL there was not known to its writer."""
+    names = (field.name for field in Ray2Request.fields())
+    return Ray2Request(**{name: row[name] for name in names if row.get(name) is not None})
 
 
 def _seconds(start: Any, end: Any) -> float | None:

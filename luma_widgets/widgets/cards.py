@@ -70,12 +70,6 @@ def result_card(row: Row, *, ways: bool = False, again: str | None = None) -> di
     }
 
 
-def request_of(row: Row) -> Ray2Request:
-    """Build the request of a row; options that are younger than the row get their defaults."""
-    names = (field.name for field in Ray2Request.fields())
-    return Ray2Request(**{name: row[name] for name in names if row.get(name) is not None})
-
-
 def options_in_words(row: Row) -> list[str]:
     """Say the options of a row briefly, leaving out what is as usual.
 

@@ -13,10 +13,9 @@ from ..doubts import Doubts
 from ..errors import ConfigurationError, LumaError
 from ..experiment import Experiment
 from ..limits import SpendLimits
-from ..log import DONE, Row
+from ..log import DONE, Row, request_of
 from ..request import Ray2Request
 from ..service import shared_simulator
-from .cards import request_of
 from .form import Click, RequestForm
 from .head import StudioHead
 from .key import ApiKeyField
